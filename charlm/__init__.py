@@ -1,0 +1,3 @@
+"""Recurrent language models on your own text."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,218 @@
+"""A whole run as frozen dataclasses: every setting with its meaning, range and default.
+
+A value of `auto` stands until training starts; then `training.sizing` puts numbers in its
+place, and the resolved configuration is what a run directory holds. `precedence` puts a
+configuration together from preset, file and options, and reads and writes TOML.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from charlm import registry
+from charlm.settings import AUTO, Setting, fields_of
+
+
+def _probability(help: str) -> Setting:
+    return Setting(help, least=0, below=1, auto=True)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where the text comes from and how it is cut."""
+
+    valid: Annotated[str | None, Setting("text to validate on (file or folder)", none=True)] = None
+    test: Annotated[str | None, Setting("text to test on (file or folder)", none=True)] = None
+    valid_fraction: Annotated[
+        float, Setting("share of the text to validate on: its tail", least=0, below=1)
+    ] = 0.1
+    test_fraction: Annotated[
+        float, Setting("share of the text to test on: its very end", least=0, below=1)
+    ] = 0.0
+    encoding: Annotated[str, Setting("encoding of the text")] = "utf-8"
+    errors: Annotated[
+        str, Setting("what to do with bytes that are not text", choices=("strict", "replace"))
+    ] = "strict"
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """How text becomes ids."""
+
+    tokenizer: Annotated[str, Setting("what a token is", choices=tuple(registry.TOKENIZERS))] = (
+        "char"
+    )
+    min_count: Annotated[
+        int,
+        Setting("spell what is seen fewer times than this (char: 2)", least=1, auto=True),
+    ] = AUTO
+
+
+@dataclass(frozen=True)
+class Model:
+    """ids -> logits."""
+
+    cell: Annotated[str, Setting("the recurrence", choices=tuple(registry.CELLS))] = "lstm"
+    layers: Annotated[int, Setting("stacked layers", least=1, most=64, auto=True)] = AUTO
+    hidden_size: Annotated[int, Setting("hidden units a layer", least=1, most=65536, auto=True)] = (
+        AUTO
+    )
+    embedding_size: Annotated[
+        int, Setting("size of a token's vector", least=1, most=65536, auto=True)
+    ] = AUTO
+    tie_weights: Annotated[bool, Setting("decode with the embedding's own weights", auto=True)] = (
+        AUTO
+    )
+    init: Annotated[
+        str,
+        Setting("initialisation of recurrent weights", choices=tuple(registry.INITIALISATIONS)),
+    ] = "orthogonal"
+
+
+@dataclass(frozen=True)
+class Regularisation:
+    """What keeps the model from learning the text by heart."""
+
+    dropout: Annotated[float, Setting("a factor on all the dropouts below", least=0, most=10)] = 1.0
+    input_dropout: Annotated[float, _probability("on token vectors, locked over time")] = AUTO
+    inter_layer_dropout: Annotated[
+        float, _probability("between stacked layers, locked over time")
+    ] = AUTO
+    temporal_dropout: Annotated[float, _probability("on the connections through time")] = AUTO
+    temporal_dropout_kind: Annotated[
+        str,
+        Setting(
+            "how connections through time are dropped",
+            choices=tuple(registry.TEMPORAL_DROPOUTS),
+            auto=True,
+        ),
+    ] = AUTO
+    temporal_dropout_mask: Annotated[
+        str,
+        Setting(
+            "variational: one mask shared by the streams of a window, or one each",
+            choices=("shared", "stream"),
+            auto=True,
+        ),
+    ] = AUTO
+    output_dropout: Annotated[
+        float, _probability("on the last layer's output, locked over time")
+    ] = AUTO
+    weight_decay: Annotated[
+        float, Setting("decoupled weight decay of matrices", least=0, most=100, auto=True)
+    ] = AUTO
+    reset_probability: Annotated[
+        float,
+        Setting("chance a window to set a stream back to the empty state", least=0, most=1),
+    ] = 0.03
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How the weights move."""
+
+    optimizer: Annotated[str, Setting("the optimiser", choices=tuple(registry.OPTIMIZERS))] = (
+        "adamw"
+    )
+    lr: Annotated[float, Setting("peak learning rate", above=0, most=1e4, auto=True)] = AUTO
+    schedule: Annotated[
+        str, Setting("course of the learning rate", choices=tuple(registry.SCHEDULES))
+    ] = "cosine"
+    warmup_steps: Annotated[
+        int, Setting("steps of linear warm-up", least=0, most=1e9, auto=True)
+    ] = AUTO
+    clip_norm: Annotated[
+        float | None, Setting("longest gradient, by its norm", above=0, most=1e9, none=True)
+    ] = 1.0
+    batch_size: Annotated[
+        int, Setting("streams read side by side", least=1, most=1e6, auto=True)
+    ] = AUTO
+    bptt: Annotated[
+        int, Setting("time steps of truncated back-propagation", least=1, most=1e6, auto=True)
+    ] = AUTO
+    precision: Annotated[
+        str, Setting("of the matrix products", choices=("auto", "fp32", "bf16"))
+    ] = "auto"
+    kernel: Annotated[
+        str, Setting("how a sequence is run", choices=("auto", "fused", "reference"))
+    ] = "auto"
+    threads: Annotated[
+        int, Setting("CPU threads", least=1, most=1024, auto=True, identity=False)
+    ] = AUTO
+    device: Annotated[
+        str, Setting("where to train", choices=("auto", "cpu", "cuda"), identity=False)
+    ] = "auto"
+    seed: Annotated[int, Setting("of every random choice", least=0, most=2**63 - 1)] = 1
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train; the first limit reached ends the run."""
+
+    epochs: Annotated[
+        float | None,
+        Setting("passes over the training text", above=0, most=1e9, none=True, identity=False),
+    ] = None
+    steps: Annotated[
+        int | None, Setting("updates of the weights", least=1, most=1e12, none=True, identity=False)
+    ] = None
+    minutes: Annotated[
+        float | None,
+        Setting(
+            "from the start of the command to the final save (5 if no limit is given)",
+            above=0,
+            most=1e6,
+            none=True,
+            auto=True,
+            identity=False,
+        ),
+    ] = AUTO
+    patience: Annotated[
+        int | None,
+        Setting(
+            "evaluations without a better one before stopping",
+            least=1,
+            most=1e9,
+            none=True,
+            identity=False,
+        ),
+    ] = None
+    eval_every: Annotated[
+        int,
+        Setting("steps between evaluations", least=1, most=1e12, auto=True, identity=False),
+    ] = AUTO
+    report_every: Annotated[
+        int, Setting("steps between reports", least=1, most=1e12, auto=True, identity=False)
+    ] = AUTO
+    save_every: Annotated[
+        float, Setting("seconds between checkpoints", least=0, most=1e9, identity=False)
+    ] = 30.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run does."""
+
+    corpus: Corpus = field(default_factory=Corpus)
+    tokenizer: Tokenizer = field(default_factory=Tokenizer)
+    model: Model = field(default_factory=Model)
+    regularisation: Regularisation = field(default_factory=Regularisation)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    budget: Budget = field(default_factory=Budget)
+
+    def with_values(self, values: Mapping[str, Any]) -> "Config":
+        """A copy with dotted keys replaced; the values are taken as they are."""
+        sections: dict[str, dict[str, Any]] = {}
+        for key, value in values.items():
+            section, name = key.split(".")
+            sections.setdefault(section, {})[name] = value
+        changed = {name: replace(getattr(self, name), **new) for name, new in sections.items()}
+        return replace(self, **changed)
+
+    def get(self, key: str) -> Any:
+        """The value of a dotted key."""
+        section, name = key.split(".")
+        return getattr(getattr(self, section), name)
+
+
+SETTINGS = fields_of(Config)

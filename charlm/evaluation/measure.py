@@ -1,0 +1,66 @@
+"""What a model charges for a whole text, as one stream a document or in windows."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from charlm.evaluation.figures import Figures
+from charlm.evaluation.pieces import document_pieces, window_pieces
+from charlm.evaluation.token_nats import TokenReader, piece_length
+from charlm.model.language_model import LanguageModel
+from charlm.text.counts import TextCounts, count_text
+from charlm.text.tokenizers.base import Tokenizer
+
+
+def measure(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    documents: np.ndarray,
+    counts: TextCounts,
+    check: Callable[[], None] = lambda: None,
+) -> Figures:
+    """Every token of ids (N,) once, the state carried over each document.
+
+    `documents` holds the offset of each document's first token, `counts` what the text has of
+    characters, bytes, words and line breaks.
+    """
+    reader = TokenReader(model, tokenizer.grammar, check)
+    pieces = document_pieces(
+        ids, documents, tokenizer.boundary_id, tokenizer.grammar, piece_length(len(ids))
+    )
+    nats = sum(float(found.sum()) for _, found in reader.read(ids, pieces))
+    return Figures(nats, len(ids), counts)
+
+
+def measure_windows(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    documents: np.ndarray,
+    counts: TextCounts,
+    window: int,
+    how_many: int | None,
+    seed: int,
+    check: Callable[[], None] = lambda: None,
+) -> Figures:
+    """Windows of `window` tokens, each from the empty state: all in order, or random ones.
+
+    Of random ones the counts are those of the text in them.
+    """
+    reader = TokenReader(model, tokenizer.grammar, check)
+    pieces = list(
+        window_pieces(
+            ids,
+            documents,
+            tokenizer.boundary_id,
+            tokenizer.grammar,
+            window,
+            how_many,
+            np.random.default_rng(seed),
+        )
+    )
+    if how_many is not None:
+        counts = count_text(tokenizer.decode(ids[piece.begin : piece.end]) for piece in pieces)
+    nats = sum(float(found.sum()) for _, found in reader.read(ids, pieces))
+    return Figures(nats, sum(len(piece) for piece in pieces), counts)

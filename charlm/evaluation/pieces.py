@@ -1,0 +1,91 @@
+"""How a text is cut for measuring: pieces of documents, and where each one starts from.
+
+A document is measured as one stream, its state carried from the first token to the last.
+To measure it side by side all the same, it is cut into pieces whose starting states are
+guessed and then made true (`token_nats`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlm.text.tokenizers.base import Grammar
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Tokens begin ... end-1 of a text.
+
+    `fresh`: it starts from the empty state; otherwise from the state its predecessor, the
+    piece before it in order, ends in. `first_input` is what stands before its first token.
+    """
+
+    begin: int
+    end: int
+    fresh: bool
+    first_input: int
+    grammar_state: int
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+
+def document_pieces(
+    ids: np.ndarray, documents: np.ndarray, boundary_id: int, grammar: Grammar, piece_length: int
+) -> Iterator[Piece]:
+    """Whole documents in order, cut into pieces of `piece_length` tokens."""
+    ends = [*documents[1:].tolist(), len(ids)]
+    for start, end in zip(documents.tolist(), ends, strict=True):
+        for begin in range(start, end, piece_length):
+            fresh = begin == start
+            yield Piece(
+                begin,
+                min(begin + piece_length, end),
+                fresh,
+                boundary_id if fresh else int(ids[begin - 1]),
+                0 if fresh else grammar_state(ids, start, begin, grammar),
+            )
+
+
+def window_pieces(
+    ids: np.ndarray,
+    documents: np.ndarray,
+    boundary_id: int,
+    grammar: Grammar,
+    window: int,
+    count: int | None,
+    generator: np.random.Generator,
+) -> Iterator[Piece]:
+    """Windows of `window` tokens, each from the empty state with the true token before it.
+
+    Every window of the text in order (the tail is a shorter one), or `count` random ones.
+    """
+    if count is None:
+        begins = list(range(0, len(ids), window))
+    else:
+        begins = generator.integers(0, max(1, len(ids) - window + 1), count).tolist()
+    for begin in begins:
+        start = int(documents[np.searchsorted(documents, begin, side="right") - 1])
+        yield Piece(
+            begin,
+            min(begin + window, len(ids)),
+            True,
+            boundary_id if begin == start else int(ids[begin - 1]),
+            grammar_state(ids, start, begin, grammar),
+        )
+
+
+def grammar_state(ids: np.ndarray, start: int, position: int, grammar: Grammar) -> int:
+    """The spelling automaton's state before ids[position] in a document that starts at `start`.
+
+    Goes back only to the last token that leads to one state from every state.
+    """
+    certain = (grammar.next_state == grammar.next_state[0]).all(axis=0)  # (V,)
+    back = position
+    while back > start and not certain[ids[back - 1]]:
+        back -= 1
+    state = 0 if back == start else int(grammar.next_state[0, ids[back - 1]])
+    for token in ids[back:position]:
+        state = int(grammar.next_state[state, token])
+    return state

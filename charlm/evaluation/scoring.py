@@ -1,0 +1,79 @@
+"""What a model charges for each line."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from charlm.evaluation.pieces import Piece, document_pieces
+from charlm.evaluation.token_nats import LONGEST_PIECE, TokenReader
+from charlm.model.language_model import LanguageModel
+from charlm.text.tokenizers.base import Tokenizer
+
+
+@dataclass(frozen=True)
+class ScoredLine:
+    """A line, its line break included where it has one, and -log2 p of each of its tokens."""
+
+    text: str
+    ids: np.ndarray  # (N,)
+    token_bits: np.ndarray  # (N,)
+
+    @property
+    def bits(self) -> float:
+        return float(self.token_bits.sum())
+
+    @property
+    def bits_per_character(self) -> float:
+        return self.bits / len(self.text)
+
+
+class LineScorer:
+    """Scores lines in batches, in order.
+
+    Each line starts from the empty state, or, with `carry_state`, where the last one ended:
+    then all lines together are one document, and the sum is what `evaluate` finds.
+    """
+
+    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, carry_state: bool) -> None:
+        self.tokenizer = tokenizer
+        self.carry_state = carry_state
+        self._reader = TokenReader(model, tokenizer.grammar)
+        self._last_token: int | None = None
+
+    def score(self, lines: Sequence[str]) -> Iterator[ScoredLine]:
+        """The lines with their bits; no line may be empty (a line break is a token)."""
+        encoded = [self.tokenizer.encode(line) for line in lines]
+        nats = self._carried(encoded) if self.carry_state else self._apart(encoded)
+        for line, ids, found in zip(lines, encoded, nats, strict=True):
+            yield ScoredLine(line, ids, found / np.log(2))
+
+    def _apart(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
+        # Lines of like length are read side by side.
+        order = sorted(range(len(encoded)), key=lambda n: len(encoded[n]))
+        ids = np.concatenate([encoded[n] for n in order])
+        starts = np.cumsum([0, *(len(encoded[n]) for n in order)])
+        nats = np.concatenate(list(self._read(ids, starts[:-1])))
+        found = [np.empty(0)] * len(encoded)
+        for place, n in enumerate(order):
+            found[n] = nats[starts[place] : starts[place + 1]]
+        return found
+
+    def _carried(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
+        ids = np.concatenate(encoded)
+        nats = np.concatenate(list(self._read(ids, np.zeros(1, np.int64), self._last_token)))
+        self._last_token = int(ids[-1])
+        ends = np.cumsum([len(part) for part in encoded])
+        return np.split(nats, ends[:-1])
+
+    def _read(
+        self, ids: np.ndarray, documents: np.ndarray, last_token: int | None = None
+    ) -> Iterator[np.ndarray]:
+        pieces: Iterator[Piece] = document_pieces(
+            ids, documents, self.tokenizer.boundary_id, self.tokenizer.grammar, LONGEST_PIECE
+        )
+        if last_token is not None:
+            first = next(pieces)
+            pieces = iter([replace(first, fresh=False, first_input=last_token), *pieces])
+        for _, nats in self._reader.read(ids, pieces):
+            yield nats

@@ -1,0 +1,61 @@
+"""What a recurrence is: its equation, its state and how its weights are stacked.
+
+A cell is a description, not a module. It is written once, over any array library
+(`Operations`), and used by the reference kernel (torch), by the decoder that
+generates without torch (NumPy) and by the tests. Importing a cell imports no torch.
+
+Shapes: B streams, I inputs, H hidden units, G gates.
+    weight_ih (G*H, I)   weight_hh (G*H, H)   bias_ih, bias_hh (G*H,)
+as in torch.nn, gates in the same order, so that weights convert one to one.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+Array = Any  # a torch.Tensor or a numpy.ndarray: the equations do not care
+State = tuple[Array, ...]  # each (B, H), in the order of Cell.state_names; the first is the output
+
+
+class Operations(Protocol):
+    """The few functions an equation needs from an array library."""
+
+    def sigmoid(self, x: Array) -> Array: ...
+
+    def tanh(self, x: Array) -> Array: ...
+
+    def linear(self, x: Array, weight: Array) -> Array:
+        """x (B, H), weight (G*H, H) -> x weight^T (B, G*H)."""
+        ...
+
+    def split(self, x: Array, parts: int) -> tuple[Array, ...]:
+        """Cut the last axis into `parts` equal pieces."""
+        ...
+
+
+class Cell(ABC):
+    """One recurrence h_t = f_w(h_{t-1}, x_t)."""
+
+    name: ClassVar[str]
+    gates: ClassVar[int]
+    state_names: ClassVar[tuple[str, ...]]
+
+    def initial_bias(self, hidden_size: int) -> np.ndarray:
+        """What bias_ih (G*H,) starts at."""
+        return np.zeros(self.gates * hidden_size, np.float32)
+
+    @abstractmethod
+    def step(
+        self,
+        ops: Operations,
+        gates_x: Array,
+        state: State,
+        weight_hh: Array,
+        bias_hh: Array | None = None,
+    ) -> State:
+        """One step of the recurrence, straight from the paper.
+
+        gates_x (B, G*H) is W_ih x_t + b_ih; state holds (B, H) arrays; returns the new state,
+        whose first member is the output h_t.
+        """

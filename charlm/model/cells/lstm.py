@@ -1,0 +1,47 @@
+"""Long Short-Term Memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
+
+import numpy as np
+
+from charlm.model.cells.base import Array, Cell, Operations, State
+
+
+class LSTM(Cell):
+    """A cell state that gates let information into and out of.
+
+        f_t = sigmoid(W_f [h_{t-1}, x_t] + b_f)         what to forget
+        i_t = sigmoid(W_i [h_{t-1}, x_t] + b_i)         what to add
+        g_t = tanh(W_C [h_{t-1}, x_t] + b_C)            the candidates (the lecture's C~_t)
+        c_t = f_t * c_{t-1} + i_t * g_t                 the cell state
+        o_t = sigmoid(W_o [h_{t-1}, x_t] + b_o)         what to show
+        h_t = o_t * tanh(c_t)                           the output
+
+    The lecture's equations, with [h, x] cut into W_hh h + W_ih x. Gate order i, f, g, o and two
+    bias vectors as in torch.nn.LSTM, whose weights convert one to one.
+    """
+
+    name = "lstm"
+    gates = 4
+    state_names = ("h", "c")
+
+    def initial_bias(self, hidden_size: int) -> np.ndarray:
+        """1 for the forget gate: remember at first (Jozefowicz et al. 2015), else 0."""
+        bias = super().initial_bias(hidden_size)
+        bias[hidden_size : 2 * hidden_size] = 1
+        return bias
+
+    def step(
+        self,
+        ops: Operations,
+        gates_x: Array,
+        state: State,
+        weight_hh: Array,
+        bias_hh: Array | None = None,
+    ) -> State:
+        h, c = state
+        z = gates_x + ops.linear(h, weight_hh)  # (B, 4H)
+        if bias_hh is not None:
+            z = z + bias_hh
+        z_i, z_f, z_g, z_o = ops.split(z, 4)  # (B, H) each
+        i, f, o = ops.sigmoid(z_i), ops.sigmoid(z_f), ops.sigmoid(z_o)
+        c = f * c + i * ops.tanh(z_g)
+        return o * ops.tanh(c), c

@@ -1,0 +1,38 @@
+"""How the weights of a recurrent layer start."""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Initialisation(Protocol):
+    """Fills W_hh (G*H, H) in place."""
+
+    def __call__(self, weight_hh: Tensor, generator: torch.Generator) -> None: ...
+
+
+def uniform(tensor: Tensor, bound: float, generator: torch.Generator) -> None:
+    """U(-bound, bound), in place."""
+    with torch.no_grad():
+        tensor.uniform_(-bound, bound, generator=generator)
+
+
+def default(weight_hh: Tensor, generator: torch.Generator) -> None:
+    """U(-1/sqrt(H), 1/sqrt(H)), as torch.nn does it."""
+    uniform(weight_hh, 1 / math.sqrt(weight_hh.shape[1]), generator)
+
+
+def orthogonal(weight_hh: Tensor, generator: torch.Generator) -> None:
+    """An orthogonal matrix for each gate (Saxe et al. 2014): no direction grows or shrinks."""
+    hidden = weight_hh.shape[1]
+    with torch.no_grad():
+        for gate in weight_hh.split(hidden):
+            torch.nn.init.orthogonal_(gate, generator=generator)
+
+
+def xavier_uniform(weight_ih: Tensor, generator: torch.Generator) -> None:
+    """U(-b, b), b = sqrt(6 / (fan in + fan out)) over the stacked gates (Glorot & Bengio 2010)."""
+    with torch.no_grad():
+        torch.nn.init.xavier_uniform_(weight_ih, generator=generator)

@@ -1,0 +1,148 @@
+"""What a run will be, before it is trained: its text, its sizes and its cost."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+
+from charlm.config import Config
+from charlm.errors import RunError, UsageError
+from charlm.model.dropout import DropoutRates
+from charlm.model.language_model import Architecture
+from charlm.precedence import build, read_toml
+from charlm.runs.directory import RunDirectory
+from charlm.settings import AUTO
+from charlm.text.token_cache import TokenCache, prepare
+from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
+from charlm.training import precision, sizing
+from charlm.training.listener import Listener
+
+
+@dataclass
+class Request:
+    """What a person asked for.
+
+    sources: text to train on (empty: the embedded corpus, or on resuming the run's own);
+    given: dotted keys of the settings that were given and not left to their defaults.
+    """
+
+    out: Path
+    config: Config
+    sources: Sequence[str | Path] = ()
+    given: Sequence[str] = ()
+    resume: bool = False
+    force: bool = False
+    stdin: BinaryIO | None = None
+    started: float = field(default_factory=time.monotonic)
+
+
+def plan(request: Request, listener: Listener, folder: Path) -> "Plan":
+    """What `train` would do, with the text read into `folder` and nothing trained."""
+    cache, tokenizer = read_text(request, folder, listener, lambda: None)
+    return resolve(request.config, cache, tokenizer)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved configuration, with the reasons for what was chosen."""
+
+    config: Config
+    choices: list[sizing.Choice]
+    architecture: Architecture
+    train_tokens: int
+
+    def memory_estimate(self) -> int:
+        """Bytes that training will take: weights, gradients, two averages and a window."""
+        m, o = self.config.model, self.config.optimisation
+        window = o.bptt * o.batch_size * (12 * m.hidden_size * m.layers)
+        logits = 3 * o.bptt * o.batch_size * self.architecture.vocabulary_size
+        return 4 * (4 * self.architecture.parameters() + window + logits)
+
+
+def read_text(
+    request: Request, folder: Path, listener: Listener, check: Callable[[], None]
+) -> tuple[TokenCache, Tokenizer]:
+    corpus, t = request.config.corpus, request.config.tokenizer
+
+    def progress(characters: int) -> None:
+        check()
+        listener.reading(characters)
+
+    return prepare(
+        request.sources,
+        folder=folder,
+        fit_or_tokenizer=TokenizerSettings(
+            kind=t.tokenizer, min_count=None if t.min_count == AUTO else t.min_count
+        ),
+        valid=[corpus.valid] if corpus.valid else None,
+        test=[corpus.test] if corpus.test else None,
+        valid_fraction=corpus.valid_fraction,
+        test_fraction=corpus.test_fraction,
+        encoding=corpus.encoding,
+        errors=corpus.errors,
+        stdin=request.stdin,
+        say=listener.say,
+        progress=progress,
+    )
+
+
+def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
+    o = config.optimisation
+    if o.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: there is no usable GPU here", "Leave it out, or use cpu.")
+    device = "cuda" if o.device != "cpu" and torch.cuda.is_available() else "cpu"
+    threads = torch.get_num_threads() if o.threads == AUTO else o.threads
+    torch.set_num_threads(threads)
+    rates = precision.probe(device)
+    chosen = rates.best if o.precision == "auto" else o.precision
+    facts = sizing.Facts(
+        train_tokens=len(cache.parts["train"].ids),
+        vocabulary_size=tokenizer.vocabulary_size,
+        rate=rates.bf16 if chosen == "bf16" else rates.fp32,
+        precision=chosen,
+        threads=threads,
+        device=device,
+    )
+    resolved, choices = sizing.resolve(config, facts)
+    return Plan(resolved, choices, architecture_of(resolved, tokenizer), facts.train_tokens)
+
+
+def stored_config(run: RunDirectory) -> Config:
+    """The resolved configuration of a run. RunError if it is damaged."""
+    try:
+        return build([read_toml(run.config_text, str(run.config_path))])
+    except UsageError as error:
+        raise RunError(error.what, "The run's config.toml was changed; restore it.") from error
+
+
+def architecture_of(config: Config, tokenizer: Tokenizer) -> Architecture:
+    """The shapes that a resolved configuration and its tokenizer give."""
+    m = config.model
+    return Architecture(
+        tokenizer.vocabulary_size,
+        m.cell,
+        m.layers,
+        m.hidden_size,
+        m.embedding_size,
+        m.tie_weights,
+    )
+
+
+def rates_of(config: Config) -> DropoutRates:
+    """Every dropout rate times the factor `--dropout`, below 1."""
+    r = config.regularisation
+
+    def scaled(rate: float) -> float:
+        return min(rate * r.dropout, 0.95)
+
+    return DropoutRates(
+        input=scaled(r.input_dropout),
+        inter_layer=scaled(r.inter_layer_dropout),
+        output=scaled(r.output_dropout),
+        temporal=scaled(r.temporal_dropout),
+        temporal_kind=r.temporal_dropout_kind,
+        temporal_mask=r.temporal_dropout_mask,
+    )

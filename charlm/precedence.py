@@ -1,0 +1,146 @@
+"""How a configuration is put together: defaults < preset < file < options.
+
+All problems of all sources are told at once. TOML in and out.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm.config import SETTINGS, Config
+from charlm.errors import UsageError
+from charlm.settings import AUTO, BadValue, Field, nearest
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Settings from one place: a preset, a file, or the command line."""
+
+    source: str
+    values: Mapping[str, Any]  # dotted key -> value as it was given
+
+
+def build(layers: Iterable[Layer]) -> Config:
+    """The configuration that the layers make, the later ones winning.
+
+    Raises UsageError naming every problem of every layer at once.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for layer in layers:
+        for key, given in layer.values.items():
+            entry = SETTINGS.get(key)
+            if entry is None:
+                problems.append(f"{layer.source}: no setting {key}{nearest(key, list(SETTINGS))}")
+                continue
+            try:
+                values[key] = entry.setting.read(given, entry.kind)
+            except BadValue as error:
+                name = entry.option if layer.source == "options" else f"{layer.source}: {key}"
+                problems.append(f"{name} is {given}; needed: {error}")
+    config = Config().with_values(values)
+    problems += _contradictions(config)
+    if problems:
+        raise UsageError(
+            "\n".join(problems), "`charlm train --help` shows every setting with its range."
+        )
+    return config
+
+
+def _contradictions(config: Config) -> list[str]:
+    """What no setting says alone: an option that the rest cannot use."""
+    found = []
+    corpus, reg = config.corpus, config.regularisation
+    if corpus.valid_fraction + corpus.test_fraction >= 1:
+        found.append(
+            f"--valid-fraction {corpus.valid_fraction:g} and --test-fraction "
+            f"{corpus.test_fraction:g} leave nothing to train on; needed: a sum below 1"
+        )
+    if config.tokenizer.tokenizer == "byte" and config.tokenizer.min_count != AUTO:
+        found.append("--min-count means nothing to --tokenizer byte: every byte is in it")
+    if reg.temporal_dropout == 0:
+        for name in ("temporal_dropout_kind", "temporal_dropout_mask"):
+            if getattr(reg, name) != AUTO:
+                found.append(f"--{name.replace('_', '-')} is given, but --temporal-dropout is 0")
+    if reg.temporal_dropout_mask != AUTO and reg.temporal_dropout_kind not in (AUTO, "variational"):
+        found.append(
+            f"--temporal-dropout-mask belongs to --temporal-dropout-kind variational, "
+            f"not to {reg.temporal_dropout_kind}"
+        )
+    if config.model.layers == 1 and reg.inter_layer_dropout not in (AUTO, 0):
+        found.append("--inter-layer-dropout needs at least two layers; --layers is 1")
+    return found
+
+
+def read_toml(text: str, source: str) -> Layer:
+    """A TOML configuration as a layer. Raises UsageError where it is not TOML."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{source} is not TOML: {error}", "Mend the line it names.") from error
+    values: dict[str, Any] = {}
+    for section, entries in tree.items():
+        if isinstance(entries, dict):
+            values.update({f"{section}.{name}": value for name, value in entries.items()})
+        else:
+            values[section] = entries
+    return Layer(source, values)
+
+
+def read_file(path: Path) -> Layer:
+    """`--config FILE.toml`."""
+    try:
+        return read_toml(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path} cannot be read: {error}") from error
+
+
+def read_preset(name: str) -> Layer:
+    """`--preset NAME`, one of the files in presets/."""
+    names = sorted(path.stem for path in PRESETS.glob("*.toml"))
+    if name not in names:
+        raise UsageError(
+            f"--preset {name} does not exist{nearest(name, names)}",
+            "There are: " + ", ".join(names),
+        )
+    return read_toml((PRESETS / f"{name}.toml").read_text("utf-8"), f"preset {name}")
+
+
+def read_assignments(assignments: Iterable[str]) -> Layer:
+    """`--set section.key=value`, any number of times."""
+    values = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment} has no '='", "Write --set section.key=value.")
+        values[key.strip()] = value.strip()
+    return Layer("--set", values)
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as TOML that `read_toml` reads back to the same."""
+    import tomli_w
+
+    tree = asdict(config)
+    for section in tree.values():
+        for name, value in section.items():
+            section[name] = "none" if value is None else value
+    return tomli_w.dumps(tree)
+
+
+def differing(stored: Config, given: Config, keys: Iterable[str]) -> list[Field]:
+    """The settings among `keys` (those a person gave) in which `given` differs from `stored`.
+
+    Only what makes a run what it is counts: budget, threads and reports may change.
+    """
+    return [
+        SETTINGS[key]
+        for key in keys
+        if SETTINGS[key].setting.identity
+        and given.get(key) != AUTO
+        and given.get(key) != stored.get(key)
+    ]

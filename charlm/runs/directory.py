@@ -1,0 +1,196 @@
+"""The run directory: where everything of one run is kept. It can be moved.
+
+config.toml    metrics.jsonl    summary.json    samples/    .lock
+tokenizer/     its files, and a manifest with their hashes
+checkpoints/   <step>/ (immutable), and the relative links last and best
+cache/         the tokens of the person's text; mode 0700
+"""
+
+import contextlib
+import difflib
+import errno
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from charlm.errors import MachineError, RunError, UsageError
+from charlm.runs.atomic import (
+    fsync_folder,
+    is_stale_partial,
+    machine_errors,
+    partial_path,
+    place_folder,
+    remove,
+    write_atomically,
+    write_new,
+)
+from charlm.runs.lock import LOCK_FILE, RunLock, is_marked
+from charlm.runs.manifest import (
+    MANIFEST,
+    describe,
+    is_plain_name,
+    manifest_bytes,
+    read_files,
+    read_manifest,
+)
+from charlm.runs.reading import TEXT_LIMIT, damaged, parse_json, read_regular, read_text
+
+_FILES = ("metrics.jsonl", "summary.json", "config.toml")
+_FOLDERS = ("checkpoints", "tokenizer", "cache", "samples")
+# The user named a place that cannot be a run; anything else is the machine's doing.
+_WRONG_PLACE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP,
+    errno.ENAMETOOLONG, errno.EINVAL, errno.ENOENT,
+}  # fmt: skip
+
+
+class RunDirectory:
+    """The places in one run, and its small files. `create` or `open` gives one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_path = path / "config.toml"
+        self.metrics_path = path / "metrics.jsonl"
+        self.summary_path = path / "summary.json"
+        self.tokenizer = path / "tokenizer"
+        self.checkpoints = path / "checkpoints"
+        self.cache = path / "cache"
+        self.samples = path / "samples"
+
+    @classmethod
+    def create(cls, path: str | Path, force: bool = False) -> Self:
+        """An empty run at `path`; `force`: in place of the run that is there.
+
+        Only a run's own entries are removed: other files in its folder stay, and a folder
+        that is no run is left alone. Takes the lock while it works and releases it.
+        Raises UsageError if there is a run (without `force`), something else, a process
+        using it, or no permission to write; MachineError if the disk fails.
+        """
+        run = cls(Path(path))
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            entries = set(os.listdir(run.path))
+        except OSError as error:
+            if error.errno not in _WRONG_PLACE:
+                raise MachineError(f"could not make {path}: {error.strerror}") from error
+            raise UsageError(
+                f"{path} cannot be a run directory: {error.strerror}",
+                "Choose another place with --out.",
+            ) from error
+        # A process killed while it took its first lock leaves an empty lock file.
+        empty = not entries or (
+            entries == {LOCK_FILE} and (run.path / LOCK_FILE).lstat().st_size == 0
+        )
+        if not empty and not is_run(run.path):
+            raise UsageError(
+                f"{path} is not empty, and it is not a run: nothing in it was touched",
+                "Choose another place with --out.",
+            )
+        if not empty and not force:
+            raise UsageError(
+                f"{path} already holds a run",
+                "Go on with it by --resume, overwrite it by --force, or choose another --out.",
+            )
+        with run.lock(), machine_errors(run.path, "prepare"):
+            for name in os.listdir(run.path):
+                if name in _FILES or name in _FOLDERS or is_stale_partial(name):
+                    remove(run.path / name)
+            for name in _FOLDERS:
+                if name != "tokenizer":
+                    os.mkdir(run.path / name, 0o700 if name == "cache" else 0o777)
+            fsync_folder(run.path)
+            fsync_folder(run.path.parent)
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """The run at `path`; RunError if there is none, with the nearest name beside it."""
+        run = cls(Path(path))
+        if os.path.isfile(run.path):
+            raise RunError(f"{path} is a file, and a run is a folder", "Give the run's folder.")
+        if not is_run(run.path):
+            what = "is not a charlm run" if os.path.lexists(run.path) else "does not exist"
+            raise RunError(f"{path} {what}", _nearest(run.path))
+        return run
+
+    def lock(self) -> RunLock:
+        """The run's lock, to be entered by `with` by whoever writes."""
+        return RunLock(self.path)
+
+    @property
+    def config_text(self) -> str:
+        """`config.toml`; RunError if it is missing or not UTF-8."""
+        return read_text(self.config_path)
+
+    def write_config(self, text: str) -> None:
+        """Puts `config.toml` on disk; MachineError."""
+        write_atomically(self.config_path, text.encode("utf-8"))
+
+    def write_tokenizer(self, files: Mapping[str, bytes]) -> None:
+        """Stores the tokenizer's files with their hashes, all or none of them.
+
+        `files`: plain name -> content, as `Tokenizer.to_files` gives. Raises MachineError.
+        """
+        assert all(is_plain_name(name) and name != MANIFEST for name in files), sorted(files)
+        entries = {name: describe(content) for name, content in files.items()}
+        temporary = partial_path(self.tokenizer)
+        with machine_errors(self.tokenizer, "write"):
+            remove(temporary)
+            try:
+                os.mkdir(temporary)
+                for name, content in files.items():
+                    write_new(temporary / name, content)
+                write_new(temporary / MANIFEST, manifest_bytes("tokenizer", entries))
+                remove(self.tokenizer)
+                place_folder(temporary, self.tokenizer)
+            finally:
+                with contextlib.suppress(OSError):
+                    remove(temporary)
+
+    def read_tokenizer(self) -> dict[str, bytes]:
+        """The tokenizer's files, verified against their hashes; RunError naming the file."""
+        require_folder(self.tokenizer)
+        return read_files(self.tokenizer, read_manifest(self.tokenizer, "tokenizer"))
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """`summary.json`, None if the run has not ended; RunError if it is damaged."""
+        if not os.path.lexists(self.summary_path):
+            return None
+        return parse_json(read_regular(self.summary_path, limit=TEXT_LIMIT), self.summary_path)
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Puts `summary.json` on disk; MachineError. ValueError for NaN and infinity."""
+        text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
+        write_atomically(self.summary_path, text.encode("utf-8"))
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is a folder that charlm made: its lock's mark, or configuration and
+    checkpoints (a copy may have left hidden files behind)."""
+    # os.path answers False where pathlib raises: in a folder that may not be looked into.
+    return os.path.isdir(path) and (
+        is_marked(path)
+        or (os.path.isfile(path / "config.toml") and os.path.isdir(path / "checkpoints"))
+    )
+
+
+def require_folder(path: Path) -> None:
+    """Raises RunError unless `path` is a folder, and not a link to one."""
+    if os.path.islink(path):
+        raise damaged(path, "is a link, and a run has its folders in itself")
+    if not os.path.isdir(path):
+        raise damaged(path, "is missing")
+
+
+def _nearest(path: Path) -> str:
+    """A hint with the run beside `path` whose name is most like it."""
+    try:
+        siblings = [entry.name for entry in path.parent.iterdir() if is_run(entry)]
+    except OSError:
+        siblings = []
+    near = difflib.get_close_matches(path.name, siblings, n=1)
+    if near:
+        return f"Did you mean {path.parent / near[0]}?"
+    return "Give the folder that `charlm train --out` made, or a file that `charlm export` made."

@@ -1,0 +1,1 @@
+"""Text to ids and back: corpora, splits, tokenizers, the token cache. Knows no tensors."""

@@ -1,0 +1,171 @@
+"""A corpus: sources decoded once into a spool of UTF-8, from which its parts are read.
+
+Standard input can be read only once and a split needs the total length first, so all
+text goes through the spool: an unnamed temporary file, which the system frees even if the
+process is killed. Memory stays flat; a block is the most that is held.
+"""
+
+import codecs
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from charlm.errors import DataError, UsageError
+from charlm.text.decoding import Say, check_decoding, decoded
+from charlm.text.sources import STDIN, expand, open_source
+
+BLOCK_CHARACTERS = 1 << 20
+
+Sources = Sequence[str | Path]
+
+
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One source as decoded: its sizes and the SHA-256 of its UTF-8, without a mark."""
+
+    name: str
+    role: str  # "train": what the fractions split; "valid" or "test": given apart
+    characters: int
+    bytes: int
+    sha256: str
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """How sources are read."""
+
+    encoding: str = "utf-8"
+    errors: str = "strict"
+    stdin: BinaryIO | None = None
+    say: Say = lambda message: None
+    block_characters: int = BLOCK_CHARACTERS
+
+
+def read_documents(
+    sources: dict[str, Sources], reading: Reading, spool: BinaryIO | None
+) -> list[Document]:
+    """Decode every source of every role, in order, into `spool` where there is one.
+
+    UsageError: unknown encoding, `-` twice. DataError: a source that is missing, unreadable,
+    not valid in the encoding; a role without a single character.
+    """
+    check_decoding(reading.encoding, reading.errors)
+    if [source for group in sources.values() for source in group].count(STDIN) > 1:
+        raise UsageError(
+            "`-` is named twice, and standard input can be read only once.",
+            "Name it once; put the other text into a file.",
+        )
+    documents: list[Document] = []
+    for role, group in sources.items():
+        characters = 0
+        for source in expand(group):
+            digest = hashlib.sha256()
+            length = size = 0
+            with open_source(source, reading.stdin) as stream:
+                for block in decoded(
+                    stream,
+                    name=source.name,
+                    encoding=reading.encoding,
+                    errors=reading.errors,
+                    say=reading.say,
+                    chunk_bytes=reading.block_characters,
+                ):
+                    data = block.encode("utf-8")
+                    digest.update(data)
+                    length += len(block)
+                    size += len(data)
+                    if spool is not None:
+                        spool.write(data)
+            if not length:
+                reading.say(f"{source.name} is empty.")
+            documents.append(Document(source.name, role, length, size, digest.hexdigest()))
+            characters += length
+        if not characters:
+            names = ", ".join(document.name for document in documents if document.role == role)
+            raise DataError(
+                f"The {role} text has no characters: {names or 'no source'} is empty.",
+                "Name a text of at least one character.",
+            )
+    return documents
+
+
+def fingerprint(documents: Sequence[Document]) -> str:
+    """SHA-256 over role, length and content of each document; names and places do not count."""
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(f"{document.role} {document.bytes} {document.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+class Corpus:
+    """The decoded documents of all roles, and their text by spans of characters."""
+
+    def __init__(
+        self, documents: Sequence[Document], spool: BinaryIO, block_characters: int
+    ) -> None:
+        self.documents = documents
+        self._spool = spool
+        self._block = block_characters
+
+    def characters(self, role: str) -> int:
+        """How many characters the documents of `role` have together."""
+        return sum(document.characters for document in self.documents if document.role == role)
+
+    def texts(self, role: str, start: int, stop: int) -> Iterator[Iterator[str]]:
+        """The characters [start, stop) of `role`: for each document in them, its blocks.
+
+        A block ends after a line break where it has one, so that no tokenizer meets half a
+        word while lines are shorter than a block. Use each document before the next.
+        """
+        place = offset = 0
+        for document in self.documents:
+            if document.role == role:
+                first, last = max(start - place, 0), min(stop - place, document.characters)
+                if first < last:
+                    yield _to_line_breaks(
+                        _span(self._decoded(offset, document.bytes), first, last), self._block
+                    )
+                place += document.characters
+            offset += document.bytes
+
+    def _decoded(self, offset: int, size: int) -> Iterator[str]:
+        """`size` bytes of the spool as text; a block has at most as many characters as bytes."""
+        decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        while size:
+            self._spool.seek(offset)
+            data = self._spool.read(min(self._block, size))
+            offset += len(data)
+            size -= len(data)
+            yield decoder.decode(data, not size)
+
+
+def _span(blocks: Iterator[str], first: int, last: int) -> Iterator[str]:
+    place = 0
+    for block in blocks:
+        if place >= last:
+            return
+        yield block[max(first - place, 0) : last - place]
+        place += len(block)
+
+
+def _to_line_breaks(blocks: Iterator[str], most: int) -> Iterator[str]:
+    held = ""
+    for block in blocks:
+        held += block
+        if len(held) >= most:
+            cut = held.rfind("\n") + 1 or len(held)
+            yield held[:cut]
+            held = held[cut:]
+    if held:
+        yield held
+
+
+@contextmanager
+def open_corpus(sources: dict[str, Sources], reading: Reading, folder: Path) -> Iterator[Corpus]:
+    """The corpus of `sources`, decoded into a spool in `folder` that ends with the block."""
+    with tempfile.TemporaryFile(dir=folder, prefix="spool-") as spool:
+        documents = read_documents(sources, reading, spool)
+        yield Corpus(documents, spool, reading.block_characters)

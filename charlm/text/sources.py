@@ -1,0 +1,126 @@
+"""Where text comes from: files, folders, gzip, standard input, as byte streams with names."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from charlm.errors import DataError, UsageError
+
+STDIN = "-"
+SUFFIXES = (".txt", ".txt.gz")  # what a folder is searched for
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """One document: a file, or standard input (`path` None)."""
+
+    name: str  # as people know it; any str, also where the file system's name is not
+    path: Path | None
+
+
+def expand(sources: Sequence[str | Path]) -> list[Source]:
+    """The documents that `sources` name: `-`, files, and the `*.txt` and `*.txt.gz` in folders.
+
+    Folders are searched recursively, links to folders not followed, and sorted by the parts
+    of the path inside them. The str "-" is standard input; Path("-") is a file of that name.
+    DataError: missing, or a folder without such a file or that may not be read.
+    """
+    found: list[Source] = []
+    for source in sources:
+        if source == STDIN:
+            found.append(Source("standard input", None))
+            continue
+        path = Path(source)
+        if path.is_dir():
+            found.extend(_files_in(path))
+        elif path.exists():
+            found.append(_file(path))
+        else:
+            raise DataError(
+                f"{_shown(path)} does not exist.", "Check the path; `-` reads standard input."
+            )
+    return found
+
+
+def _shown(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _file(path: Path) -> Source:
+    return Source(_shown(path), path)
+
+
+def _files_in(folder: Path) -> list[Source]:
+    def refuse(problem: OSError) -> None:
+        raise _unreadable(_shown(Path(problem.filename)), problem)
+
+    found = [
+        Path(where, name)
+        for where, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if name.endswith(SUFFIXES) and Path(where, name).is_file()
+    ]
+    if not found:
+        raise DataError(
+            f"The folder {_shown(folder)} has no file {' or '.join('*' + s for s in SUFFIXES)}.",
+            "Name the files themselves, or rename them to *.txt.",
+        )
+    return [_file(path) for path in sorted(found, key=lambda path: path.relative_to(folder).parts)]
+
+
+def _unreadable(name: str, problem: OSError) -> DataError:
+    return DataError(
+        f"{name} cannot be read: {problem.strerror or problem}.",
+        "Check the file and its permissions.",
+    )
+
+
+@contextmanager
+def open_source(source: Source, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
+    """The bytes of `source`, unpacked where its name ends in .gz; `stdin` is left open.
+
+    UsageError: standard input is asked for and there is none. DataError: unreadable.
+    """
+    if source.path is None:
+        if stdin is None:
+            raise UsageError("There is no standard input to read.", "Pipe text in, or name a file.")
+        yield stdin
+        return
+    with read_errors(source.name):
+        file = open(source.path, "rb")  # noqa: SIM115 (closed below, outside of read_errors)
+    with file:
+        if source.path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield cast(BinaryIO, unpacked)
+        else:
+            yield file
+
+
+@contextmanager
+def read_errors(name: str) -> Iterator[None]:
+    """DataError, naming the source, for what can go wrong while it is read."""
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        raise DataError(
+            f"{name} is not whole gzip data: {problem}.",
+            "Fetch or pack it again; `gzip -t` checks it.",
+        ) from problem
+    except OSError as problem:
+        raise _unreadable(name, problem) from problem
+
+
+def chunks(stream: BinaryIO, name: str, size: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """The stream in pieces of at most `size` bytes, never the whole of it at once."""
+    while True:
+        with read_errors(name):
+            piece = stream.read(size)
+        if not piece:
+            return
+        yield piece

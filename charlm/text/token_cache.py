@@ -1,0 +1,260 @@
+"""The ids of a corpus on disk, memory-mapped: a text larger than memory trains in flat memory.
+
+A folder holds the files of each part (part_files.py) and `manifest.json`, which is written
+last and whole: without it there is no cache.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from charlm.errors import MachineError, RunError
+from charlm.text.corpus import (
+    BLOCK_CHARACTERS,
+    Corpus,
+    Document,
+    Reading,
+    Sources,
+    fingerprint,
+    open_corpus,
+    read_documents,
+)
+from charlm.text.counts import TextCounter
+from charlm.text.decoding import Say
+from charlm.text.part_files import (
+    Part,
+    PartEntry,
+    PartWriter,
+    damaged,
+    documents_path,
+    ids_path,
+    open_part,
+    verify_part,
+)
+from charlm.text.splits import PARTS, exact_fractions, split_spans
+from charlm.text.stored import json_bytes, read_object, write_atomically
+from charlm.text.tokenizers.base import (
+    Tokenizer,
+    TokenizerSettings,
+    fit_tokenizer,
+    smallest_dtype,
+)
+
+MANIFEST = "manifest.json"
+
+Progress = Callable[[int], None]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that is known of the cached text but its tokens."""
+
+    format: Literal[1] = 1
+    corpus_sha256: str  # as `corpus_fingerprint` gives it
+    sources: list[Document]
+    tokenizer_sha256: dict[str, str]  # file name under tokenizer/ to its SHA-256
+    vocabulary_size: int
+    dtype: str
+    parts: dict[str, PartEntry]
+
+
+class TokenCache:
+    """The parts that a text was split into, with what the manifest knows of them."""
+
+    def __init__(self, folder: Path, manifest: Manifest, parts: dict[str, Part]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.parts = parts
+
+    @classmethod
+    def open(cls, folder: Path) -> "TokenCache":
+        """Map the cache in `folder`, checking sizes but not every byte.
+
+        RunError: no cache there, or its files do not fit its manifest.
+        """
+        path = folder / MANIFEST
+        try:
+            data = path.read_bytes()
+        except OSError as problem:
+            raise RunError(
+                f"{folder} holds no token cache: {MANIFEST}: {problem.strerror or problem}.",
+                "Name the text itself, or make the cache again.",
+            ) from problem
+        manifest = read_object(data, Manifest, str(path))
+        dtype = smallest_dtype(manifest.vocabulary_size)
+        if dtype.name != manifest.dtype:
+            raise damaged(path, f"dtype {manifest.dtype} for {manifest.vocabulary_size} ids")
+        if not set(manifest.parts) <= set(PARTS):
+            raise damaged(path, f"a part that is none of {', '.join(PARTS)}")
+        parts = {
+            part: open_part(folder, part, entry, dtype) for part, entry in manifest.parts.items()
+        }
+        return cls(folder, manifest, parts)
+
+    def verify(self) -> None:
+        """RunError where a file's SHA-256 is not the manifest's or a token is no id."""
+        for part, entry in self.manifest.parts.items():
+            verify_part(self.folder, part, entry)
+            if int(self.parts[part].ids.max()) >= self.manifest.vocabulary_size:
+                raise damaged(
+                    ids_path(self.folder, part),
+                    f"a token is not below {self.manifest.vocabulary_size}",
+                )
+
+
+def _ignore(message: str) -> None:
+    """Nobody is told."""
+
+
+def prepare(
+    sources: Sources,
+    *,
+    folder: Path,
+    fit_or_tokenizer: TokenizerSettings | Tokenizer,
+    valid: Sources | None = None,
+    test: Sources | None = None,
+    valid_fraction: str | float = "0.1",
+    test_fraction: str | float = "0",
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    stdin: BinaryIO | None = None,
+    say: Say = _ignore,
+    progress: Progress | None = None,
+    block_characters: int = BLOCK_CHARACTERS,
+) -> tuple[TokenCache, Tokenizer]:
+    """Read, split, tokenize and cache a text in `folder`, over what cache it held.
+
+    A fraction is that of the characters at the end of `sources`, and has no effect where
+    the part has sources of its own. Settings are fitted on the train part alone. `progress`
+    gets the number of characters after each block. UsageError: encoding, fractions, settings;
+    DataError: the text; MachineError: the folder cannot be written.
+    """
+    fractions = exact_fractions(0 if valid else valid_fraction, 0 if test else test_fraction)
+    roles: dict[str, Sources] = {"train": sources}
+    if valid:
+        roles["valid"] = valid
+    if test:
+        roles["test"] = test
+    reading = Reading(
+        encoding=encoding,
+        errors=errors,
+        stdin=stdin,
+        say=say,
+        block_characters=block_characters,
+    )
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open_corpus(roles, reading, folder) as corpus:
+            spans = {
+                part: ("train", span)
+                for part, span in split_spans(corpus.characters("train"), *fractions).items()
+            }
+            spans |= {
+                role: (role, (0, corpus.characters(role))) for role in roles if role != "train"
+            }
+            if isinstance(fit_or_tokenizer, Tokenizer):
+                tokenizer = fit_or_tokenizer
+            else:
+                role, span = spans["train"]
+                training_text = chain.from_iterable(corpus.texts(role, *span))
+                tokenizer = fit_tokenizer(fit_or_tokenizer, training_text)
+            _clear(folder)
+            parts = {
+                part: _write(folder, part, corpus, *spans[part], tokenizer, progress)
+                for part in PARTS
+                if part in spans
+            }
+            manifest = Manifest(
+                corpus_sha256=fingerprint(corpus.documents),
+                sources=list(corpus.documents),
+                tokenizer_sha256={
+                    name: hashlib.sha256(data).hexdigest()
+                    for name, data in tokenizer.to_files().items()
+                },
+                vocabulary_size=tokenizer.vocabulary_size,
+                dtype=tokenizer.dtype.name,
+                parts=parts,
+            )
+            write_atomically(folder / MANIFEST, json_bytes(manifest))
+    except OSError as problem:
+        raise MachineError(
+            f"The token cache cannot be written in {folder}: {problem.strerror or problem}.",
+            "It needs about three times the size of the text there, and leave to write.",
+        ) from problem
+    return TokenCache.open(folder), tokenizer
+
+
+def prepare_whole(
+    sources: Sources,
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    stdin: BinaryIO | None = None,
+    say: Say = _ignore,
+    progress: Progress | None = None,
+) -> Part:
+    """All of a text as one part, tokenized by an existing tokenizer; errors as `prepare`."""
+    cache, _ = prepare(
+        sources,
+        folder=folder,
+        fit_or_tokenizer=tokenizer,
+        valid_fraction=0,
+        encoding=encoding,
+        errors=errors,
+        stdin=stdin,
+        say=say,
+        progress=progress,
+    )
+    return cache.parts["train"]
+
+
+def corpus_fingerprint(
+    sources: Sources,
+    *,
+    valid: Sources | None = None,
+    test: Sources | None = None,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    stdin: BinaryIO | None = None,
+) -> str:
+    """The `corpus_sha256` that `prepare` would note for these sources; errors as there."""
+    roles = {"train": sources, "valid": valid or (), "test": test or ()}
+    reading = Reading(encoding=encoding, errors=errors, stdin=stdin)
+    given = {role: group for role, group in roles.items() if role == "train" or group}
+    return fingerprint(read_documents(given, reading, None))
+
+
+def _clear(folder: Path) -> None:
+    # The manifest first: no moment may show an old manifest beside new tokens.
+    old = [path(folder, part) for part in PARTS for path in (ids_path, documents_path)]
+    for path in (folder / MANIFEST, *old):
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _write(
+    folder: Path,
+    part: str,
+    corpus: Corpus,
+    role: str,
+    span: tuple[int, int],
+    tokenizer: Tokenizer,
+    progress: Progress | None,
+) -> PartEntry:
+    counter = TextCounter()
+    with PartWriter(folder, part) as writer:
+        for document in corpus.texts(role, *span):
+            for block in document:
+                writer.add(tokenizer.encode(block))
+                counter.add(block)
+                if progress is not None:
+                    progress(len(block))
+            writer.end_document()
+            counter.end_document()
+        return writer.finish(role, span, counter.counts)

@@ -1,0 +1,82 @@
+"""Byte tokens: the 256 ids are the bytes of UTF-8, so nothing is fitted and nothing unseen."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from charlm.errors import UsageError
+from charlm.text.stored import json_bytes, read_object
+from charlm.text.tokenizers import utf8
+from charlm.text.tokenizers.base import (
+    DESCRIPTION,
+    FORMAT,
+    FREE_FLOOR_MASS,
+    SPELLING_FLOOR_MASS,
+    Grammar,
+    Tokenizer,
+    TokenizerSettings,
+    TokenStream,
+    checked_ids,
+    only_file,
+    refuse_lone_surrogate,
+)
+
+
+class _Stored(msgspec.Struct, forbid_unknown_fields=True):
+    format: Literal[1] = 1
+    kind: Literal["byte"] = "byte"
+
+
+class ByteTokenizer(Tokenizer):
+    """id = byte value; V = 256; the boundary is 10, the line break."""
+
+    kind: ClassVar[str] = "byte"
+    vocabulary_size = 256
+    boundary_id = 10
+
+    @classmethod
+    def fit(cls, blocks: Iterable[str], settings: TokenizerSettings) -> Self:
+        if settings.min_count is not None:
+            raise UsageError(
+                f"--min-count {settings.min_count} has no meaning for byte tokens: all 256 bytes "
+                "are in the vocabulary.",
+                "Leave --min-count out, or use --tokenizer char.",
+            )
+        return cls()
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        read_object(only_file(files), _Stored, DESCRIPTION, FORMAT)
+        return cls()
+
+    def to_files(self) -> dict[str, bytes]:
+        return {DESCRIPTION: json_bytes(_Stored())}
+
+    def encode(self, text: str) -> npt.NDArray[Any]:
+        try:
+            return np.frombuffer(bytearray(text.encode("utf-8")), np.uint8)
+        except UnicodeEncodeError as problem:
+            refuse_lone_surrogate(problem)
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        return checked_ids(ids, 256).astype(np.uint8).tobytes().decode("utf-8", "replace")
+
+    def stream(self) -> TokenStream:
+        return TokenStream(lambda token: bytes((token,)))
+
+    def token_text(self, token: int) -> str:
+        return chr(token) if token < 0x80 else f"<0x{token:02X}>"
+
+    def _grammar(self) -> Grammar:
+        after, legal = utf8.automaton()
+        floor_mass = np.full(utf8.STATES, SPELLING_FLOOR_MASS)
+        floor_mass[utf8.BETWEEN] = FREE_FLOOR_MASS
+        return Grammar(
+            next_state=np.where(legal, after, after[utf8.BETWEEN]),
+            legal=legal,
+            floor_mass=floor_mass,
+            floor=utf8.uniform(legal),
+        )

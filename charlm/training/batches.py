@@ -1,0 +1,91 @@
+"""Windows of a text for truncated back-propagation, a pure function of (text, seed, step).
+
+The text is laid out as B streams side by side, each a contiguous piece; a step reads the
+next T tokens of every stream, and the state is carried from step to step. Where each epoch
+begins in the text is drawn anew, so that windows fall differently each time. Nothing need
+be saved to go on at any step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.draws import Draws
+from charlm.model.stack import Border
+
+
+@dataclass(frozen=True)
+class Window:
+    """One step's tokens.
+
+    inputs, targets (T, B) int64: the target is the input's next token. At a border the input
+    is the boundary token, and the state before it is empty. `first`: no state is carried in.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    borders: Sequence[Border]
+    first: bool
+    epoch: float  # passes over the text after this step
+
+    @property
+    def tokens(self) -> int:
+        return self.targets.numel()
+
+
+class StreamBatches:
+    """The windows of a tokenised text.
+
+    ids (N,) and the token offsets of its documents; B streams of T steps. Every epoch has
+    the same number of windows, N // (B * T); what is left over differs from epoch to epoch.
+    """
+
+    def __init__(
+        self,
+        ids: np.ndarray,
+        documents: np.ndarray,
+        boundary_id: int,
+        batch_size: int,
+        bptt: int,
+        reset_probability: float,
+        seed: int,
+    ) -> None:
+        self.ids, self.documents, self.boundary_id = ids, documents, boundary_id
+        self.batch_size, self.bptt = batch_size, bptt
+        self.reset_probability, self.seed = reset_probability, seed
+        self.stream_length = len(ids) // batch_size
+        self.windows_per_epoch = self.stream_length // bptt
+        assert self.windows_per_epoch > 0, "sizing leaves at least one window"
+
+    def window(self, step: int) -> Window:
+        """The window of step 0, 1, 2, ..."""
+        epoch, index = divmod(step, self.windows_per_epoch)
+        n = len(self.ids)
+        offset = int(Draws(self.seed, epoch).numpy("epoch offset").integers(n)) if epoch else 0
+        starts = offset + np.arange(self.batch_size) * self.stream_length + index * self.bptt
+        positions = (starts + np.arange(self.bptt)[:, None]) % n  # (T, B) of the targets
+        targets = self.ids[positions].astype(np.int64)
+        before = self.ids[positions - 1].astype(np.int64)  # -1 wraps round; a border hides it
+        fresh = self._begins_document(positions)
+        inputs = np.where(fresh, self.boundary_id, before)
+        if self.reset_probability:
+            generator = Draws(self.seed, step).numpy("reset")
+            fresh[0] |= generator.random(self.batch_size) < self.reset_probability
+        borders = [
+            Border(int(t), torch.from_numpy(fresh[t])) for t in np.flatnonzero(fresh.any(axis=1))
+        ]
+        return Window(
+            torch.from_numpy(inputs),
+            torch.from_numpy(targets),
+            borders,
+            index == 0,
+            (step + 1) / self.windows_per_epoch,
+        )
+
+    def _begins_document(self, positions: np.ndarray) -> np.ndarray:
+        place = np.searchsorted(self.documents, positions)
+        place = np.minimum(place, len(self.documents) - 1)
+        return np.asarray(self.documents[place] == positions)

@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM while training: finish the step, save, leave.
+
+The first signal is noted and acted on at the next safe point; a second Ctrl-C leaves at
+once, and the last checkpoint is what remains.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from charlm.errors import Interrupted
+
+
+class Interruption:
+    """Which signal has come, if any."""
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler."""
+        if self.signal_number is not None:
+            os._exit(128 + number)
+        self.signal_number = number
+
+    def check(self) -> None:
+        """Raise Interrupted if a signal has come."""
+        if self.signal_number is not None:
+            name = signal.Signals(self.signal_number).name
+            raise Interrupted(self.signal_number, f"interrupted by {name}")
+
+
+@contextmanager
+def noted() -> Iterator[Interruption]:
+    """Signals are noted instead of acted on, until the end of the block.
+
+    Only the main thread can do this; elsewhere signals stay as they are.
+    """
+    interruption = Interruption()
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            before[number] = signal.signal(number, interruption.note)
+        except ValueError:  # not the main thread
+            break
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,234 @@
+"""The one training loop: step, report, evaluate, save, until the budget is used up.
+
+It knows no text and no network: a `Task` gives the loss of step n, and callbacks measure
+and save. Everything due after a step is done in one order (report, evaluate, save), so that
+a run killed anywhere and resumed repeats exactly what it had not saved.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from charlm.errors import DivergedError, Interrupted
+from charlm.training import gradients
+from charlm.training.budget import Budget
+from charlm.training.interrupt import Interruption
+from charlm.training.listener import Evaluation, Listener, Report
+from charlm.training.schedules import warm_up
+from charlm.training.state import Evaluations, TrainingState
+
+
+class StepLoss(NamedTuple):
+    """The loss of one step, to go back through; how many tokens it is the mean of; and how
+    many passes over the text are done after it."""
+
+    loss: Tensor
+    tokens: int
+    epoch: float
+
+
+class Task(Protocol):
+    """What is learned."""
+
+    @property
+    def windows_per_epoch(self) -> int: ...
+
+    def loss(self, step: int) -> StepLoss: ...
+
+    def carried(self) -> dict[str, Tensor]: ...
+
+    def restore(self, carried: dict[str, Tensor]) -> None: ...
+
+
+class Measured(NamedTuple):
+    """What an evaluation finds."""
+
+    nats_per_token: float
+    bits_per_character: float
+
+
+@dataclass
+class Loop:
+    """Everything a run of training needs.
+
+    save(state, best) writes a checkpoint, as `best` too if asked; evaluate() measures on the
+    validation text, None without one; sample(step) writes a little text; log(record) appends
+    to metrics.jsonl.
+    """
+
+    task: Task
+    parameters: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[float], float]
+    lr: float
+    warmup_steps: int
+    clip_norm: float | None
+    budget: Budget
+    eval_every: int | None  # steps; None: by the clock
+    report_every: int
+    save_every: float
+    patience: int | None
+    save: Callable[[TrainingState, bool], None]
+    evaluate: Callable[[], Measured] | None
+    sample: Callable[[int], str]
+    log: Callable[[dict[str, object]], object]
+    listener: Listener
+    interruption: Interruption
+    state: TrainingState = field(default_factory=TrainingState)
+    evaluations: Evaluations = field(default_factory=Evaluations)
+
+    def run(self) -> None:
+        """Train until the budget or the patience is used up, save, and evaluate.
+
+        Raises Interrupted after saving; DivergedError, having saved nothing of it.
+        """
+        state, budget = self.state, self.budget
+        self.listener.begin(state.step, budget.last_step(), budget.seconds)
+        self._saved_at = self._evaluated_at = time.monotonic()
+        self._evaluation_took = 0.0
+        try:
+            if state.step and self._evaluation_due():
+                self._evaluate()  # the one during which the run was interrupted
+            while not self._out_of_patience():
+                progress = budget.progress(state.step)
+                if progress >= 1:
+                    break
+                self._step(progress)
+                if state.step % self.report_every == 0:
+                    self._report(progress)
+                if self._evaluation_due():
+                    self._evaluate()
+                if self.interruption.signal_number is not None:
+                    self._save()
+                    self.interruption.check()
+                if time.monotonic() - self._saved_at >= self.save_every:
+                    self._save()
+            if state.sum_steps:
+                self._report(1.0)
+            self._save()
+            if self.evaluations.last_step != state.step:
+                self._evaluate()
+        finally:
+            self.listener.end()
+
+    def _step(self, progress: float) -> None:
+        state = self.state
+        lr = self.lr * self.schedule(progress) * warm_up(state.step, self.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        loss, tokens, epoch = self.task.loss(state.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = gradients.clip(self.parameters, self.clip_norm)
+        nats = float(loss.detach())
+        if not (math.isfinite(nats) and math.isfinite(norm)):
+            raise DivergedError(
+                f"training diverged at step {state.step + 1}: the loss is {nats:g} and the norm "
+                f"of the gradient {norm:g}. The step was not taken, and nothing of it saved.",
+                f"Lower --lr (it was {lr:g}) or --clip-norm, and start again.",
+            )
+        self.optimizer.step()
+        state.step += 1
+        state.tokens += tokens
+        state.epoch = epoch
+        state.sum_nats += nats
+        state.sum_gradient_norm += norm
+        state.sum_steps += 1
+        self._lr = lr
+        self.listener.step(state.step, progress, nats, norm)
+
+    def _report(self, progress: float) -> None:
+        state = self.state
+        seconds = self.budget.elapsed()
+        report = Report(
+            step=state.step,
+            tokens=state.tokens,
+            seconds=seconds,
+            nats_per_token=state.sum_nats / state.sum_steps,
+            lr=self._lr,
+            gradient_norm=state.sum_gradient_norm / state.sum_steps,
+            tokens_per_second=(state.tokens - state.reported_tokens)
+            / max(seconds - state.reported_seconds, 1e-9),
+            epoch=state.epoch,
+            progress=progress,
+        )
+        state.seconds = seconds
+        state.close_report()
+        self.log(
+            {
+                "step": report.step,
+                "tokens": report.tokens,
+                "seconds": report.seconds,
+                "split": "train",
+                "nats_per_token": report.nats_per_token,
+                "lr": report.lr,
+                "gradient_norm": report.gradient_norm,
+                "tokens_per_second": report.tokens_per_second,
+            }
+        )
+        self.listener.report(report)
+
+    def _out_of_patience(self) -> bool:
+        return self.patience is not None and self.evaluations.since_best >= self.patience
+
+    def _evaluation_due(self) -> bool:
+        step = self.state.step
+        if self.evaluate is None or self.evaluations.last_step == step:
+            return False
+        if self.eval_every is not None:
+            return step % self.eval_every == 0
+        # By the clock: about eight times in the budget, and never more than a twentieth of it.
+        wait = max((self.budget.seconds or 0.0) / 8, 20 * self._evaluation_took)
+        return time.monotonic() - self._evaluated_at >= wait
+
+    def _evaluate(self) -> None:
+        if self.evaluate is None:
+            return
+        step = self.state.step
+        self.listener.evaluating(step)
+        begin = time.monotonic()
+        try:
+            found = self.evaluate()
+        except Interrupted:
+            self._save()
+            raise
+        self._evaluated_at = time.monotonic()
+        self._evaluation_took = self._evaluated_at - begin
+        previous = self.evaluations.last_bits
+        is_best = self.evaluations.add(step, found.nats_per_token, found.bits_per_character)
+        seconds = self.budget.elapsed()
+        self.log(
+            {
+                "step": step,
+                "tokens": self.state.tokens,
+                "seconds": seconds,
+                "split": "valid",
+                "nats_per_token": found.nats_per_token,
+                "bits_per_character": found.bits_per_character,
+            }
+        )
+        self.listener.evaluated(
+            Evaluation(
+                step,
+                seconds,
+                found.nats_per_token,
+                found.bits_per_character,
+                previous,
+                self.evaluations.best_step,
+            )
+        )
+        self.listener.sample(step, self.sample(step))
+        if is_best:
+            self._save(best=True)
+
+    def _save(self, best: bool = False) -> None:
+        self.state.seconds = self.budget.elapsed()
+        begin = time.monotonic()
+        self.save(self.state, best)
+        self._saved_at = time.monotonic()
+        self.budget.reserve = self._saved_at - begin

@@ -1,0 +1,192 @@
+"""What `auto` becomes: sizes from corpus, budget and machine, each with its reason.
+
+Where the budget is in minutes, the width follows what this machine can compute in them;
+where it is in epochs or steps, only the corpus counts, so that the same command gives the
+same network everywhere.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from charlm.config import Config
+from charlm.errors import DataError
+from charlm.settings import AUTO
+
+# Measured on Tiny Shakespeare (1.0 M characters) with 2 cores: scripts/RECORDS.md.
+_REFERENCE_WIDTH = 384
+_REFERENCE_WORK = 20e3  # 1e9 operations in the budget for which that width is best
+_WIDTH_EXPONENT = 0.4  # width ~ work^0.4
+_EFFICIENCY = 0.85  # of a training step against its matrix products alone
+_REFERENCE_LR = 4e-3  # at that width
+
+MINIMUM_TOKENS = 16  # fewer cannot be split into streams and steps at all
+_DEFAULT_MINUTES = 5.0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What sizes depend on."""
+
+    train_tokens: int
+    vocabulary_size: int
+    rate: float  # of matrix products, 1e9 operations a second
+    precision: str  # the better one on this machine
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One `auto` resolved."""
+
+    key: str
+    value: Any
+    reason: str
+
+
+def resolve(config: Config, facts: Facts) -> tuple[Config, list[Choice]]:
+    """Numbers in place of every `auto`, and why.
+
+    Raises DataError for a text too small to make a single window of.
+    """
+    if facts.train_tokens < MINIMUM_TOKENS:
+        raise DataError(
+            f"the training part has {facts.train_tokens} tokens; needed: at least {MINIMUM_TOKENS}",
+            "Give more text, or a smaller --valid-fraction.",
+        )
+    return _Resolution(config, facts).run()
+
+
+class _Resolution:
+    def __init__(self, config: Config, facts: Facts) -> None:
+        self.config, self.facts = config, facts
+        self.choices: list[Choice] = []
+
+    def run(self) -> tuple[Config, list[Choice]]:
+        facts = self.facts
+        b = self.config.budget
+        no_limit = b.epochs is None and b.steps is None
+        minutes = _DEFAULT_MINUTES if no_limit else None
+        self._set("budget.minutes", minutes, "no --epochs and no --steps were given")
+        self._set("optimisation.device", facts.device, "what there is")
+        self._set("optimisation.precision", facts.precision, "the faster right one, by a probe")
+        self._set("optimisation.threads", facts.threads, "the CPU cores of this machine")
+        self._batch()
+        self._model()
+        self._regularisation()
+        self._optimisation()
+        return self.config, self.choices
+
+    def _set(self, key: str, value: Any, reason: str) -> None:
+        if self.config.get(key) == AUTO:
+            self.config = self.config.with_values({key: value})
+            self.choices.append(Choice(key, value, reason))
+
+    def _batch(self) -> None:
+        tokens = self.facts.train_tokens
+        # Each stream should hold several windows, or hardly any state is ever carried.
+        streams = 2 ** int(math.log2(min(32, max(1, tokens / 512))))
+        self._set("optimisation.batch_size", streams, f"{tokens:,} tokens to train on")
+        given = self.config.optimisation.batch_size
+        bptt = max(1, min(32, tokens // (2 * given)))
+        self._set("optimisation.bptt", bptt, "short windows, many updates")
+        batch, bptt = self.config.optimisation.batch_size, self.config.optimisation.bptt
+        if tokens < batch * bptt:
+            smaller = max(1, tokens // bptt)
+            shorter = min(bptt, tokens // smaller)
+            reason = f"{tokens:,} tokens are fewer than {batch} streams of {bptt}: reduced"
+            for key, value in (
+                ("optimisation.batch_size", smaller),
+                ("optimisation.bptt", shorter),
+            ):
+                if value != self.config.get(key):
+                    self.config = self.config.with_values({key: value})
+                    self.choices.append(Choice(key, value, reason))
+
+    def _model(self) -> None:
+        facts, minutes = self.facts, self.config.budget.minutes
+        self._set("model.layers", 1, "one wide layer learns most per minute")
+        if minutes is not None:
+            work = facts.rate * _EFFICIENCY * minutes * 60 / self.config.model.layers
+            width = _REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT
+            reason = f"{minutes:g} minutes at {facts.rate:.0f} GFLOP/s"
+        else:
+            width = _REFERENCE_WIDTH * (facts.train_tokens / 1e6) ** _WIDTH_EXPONENT
+            reason = f"{facts.train_tokens:,} tokens to train on"
+        # A text much smaller than the network is learned by heart.
+        most = 32 * math.sqrt(facts.train_tokens / 1000)
+        if width > most:
+            width, reason = most, f"only {facts.train_tokens:,} tokens to train on"
+        self._set("model.hidden_size", _round_width(width), reason)
+        hidden = self.config.model.hidden_size
+        tied = self.config.model.tie_weights
+        size = hidden if tied is True else min(hidden, 64 if facts.vocabulary_size < 1000 else 256)
+        self._set("model.embedding_size", size, f"a vocabulary of {facts.vocabulary_size:,}")
+        large = facts.vocabulary_size >= 1000
+        reason = "a large vocabulary shares its vectors" if large else "a small vocabulary"
+        self._set("model.tie_weights", large, reason)
+
+    def _regularisation(self) -> None:
+        passes = self._expected_epochs()
+        # Nothing is learned by heart in the first passes; then dropout grows with their number.
+        rate = round(min(0.5, 0.04 * passes**0.7), 2)
+        reason = f"about {passes:.1f} passes over the text are expected"
+        layers = self.config.model.layers
+        self._set("regularisation.input_dropout", round(rate / 4, 2), reason)
+        self._set("regularisation.inter_layer_dropout", rate if layers > 1 else 0.0, reason)
+        self._set("regularisation.output_dropout", rate, reason)
+        self._set("regularisation.temporal_dropout", round(rate / 2, 2), reason)
+        self._set("regularisation.temporal_dropout_kind", "variational", "the default kind")
+        self._set(
+            "regularisation.temporal_dropout_mask",
+            "shared",
+            "keeps the library kernel; of equal worth in our measurements",
+        )
+        self._set("regularisation.weight_decay", 0.1, "with adamw")
+
+    def _expected_epochs(self) -> float:
+        """Passes over the text that the budget allows."""
+        b, o, facts = self.config.budget, self.config.optimisation, self.facts
+        limits = []
+        if b.epochs is not None:
+            limits.append(b.epochs)
+        if b.steps is not None:
+            limits.append(b.steps * o.batch_size * o.bptt / facts.train_tokens)
+        if b.minutes is not None:
+            speed = facts.rate * 1e9 * _EFFICIENCY / self._operations_per_token()
+            limits.append(b.minutes * 60 * speed / facts.train_tokens)
+        return min(limits)
+
+    def _operations_per_token(self) -> float:
+        """Of the matrix products, forward and backward."""
+        m = self.config.model
+        recurrent = 4 * m.hidden_size * (m.hidden_size * (2 * m.layers - 1) + m.embedding_size)
+        return 6.0 * (recurrent + m.hidden_size * self.facts.vocabulary_size)
+
+    def _optimisation(self) -> None:
+        hidden = self.config.model.hidden_size
+        lr = _REFERENCE_LR * min(2.0, math.sqrt(_REFERENCE_WIDTH / hidden))
+        self._set("optimisation.lr", float(f"{lr:.2g}"), f"for {hidden} hidden units")
+        self._set("optimisation.warmup_steps", 50, "lets Adam's averages settle")
+        last = self._last_step()
+        b = self.config.budget
+        if last is not None and b.minutes is None:
+            self._set("budget.eval_every", max(1, last // 8), "eight times in the budget")
+            self._set("budget.report_every", max(1, min(50, last // 20)), "now and then")
+        else:
+            self._set("budget.report_every", 50, "now and then")
+
+    def _last_step(self) -> int | None:
+        b, o = self.config.budget, self.config.optimisation
+        windows = self.facts.train_tokens // o.batch_size // o.bptt
+        limits = [b.steps] if b.steps is not None else []
+        if b.epochs is not None:
+            limits.append(max(1, round(b.epochs * windows)))
+        return min(limits) if limits else None
+
+
+def _round_width(width: float) -> int:
+    """To a multiple of 64 (of 16 below 128): what matrix products like."""
+    unit = 64 if width >= 128 else 16
+    return max(16, unit * round(width / unit))

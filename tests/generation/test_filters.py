@@ -1,0 +1,185 @@
+"""What every filter keeps, against brute force over plain Python lists."""
+
+import math
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from charlm.generation.filters import legal_only, pipeline, temperature, top_k, top_p
+from charlm.generation.settings import SamplingSettings
+from charlm.registry import LOGIT_FILTERS, resolve
+
+quick = settings(deadline=None, max_examples=60)
+
+
+def softmax(logits):
+    weights = np.exp(np.asarray(logits, np.float64) - np.max(logits, axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def kept(logits):
+    return [set(np.flatnonzero(row > -np.inf).tolist()) for row in np.atleast_2d(logits)]
+
+
+@st.composite
+def logit_vectors(draw, dtype=None):
+    """Logits with ties and removed tokens, at least one finite."""
+    value = st.one_of(
+        st.sampled_from([-50.0, -1.0, 0.0, 2.0, -math.inf]), st.floats(-80, 80, width=32)
+    )
+    values = draw(st.lists(value, min_size=1, max_size=12))
+    assume(any(math.isfinite(v) for v in values))
+    return np.array(values, dtype or draw(st.sampled_from([np.float32, np.float64])))
+
+
+def values_of(name):
+    """Any value in the range of the setting called `name`."""
+    kind, setting = get_args(get_type_hints(SamplingSettings, include_extras=True)[name])[:2]
+    if int in (kind, *get_args(kind)):
+        return st.integers(int(setting.least), 20)
+    return st.floats(setting.least, 10.0 if setting.most is None else setting.most)
+
+
+every_filter = pytest.mark.parametrize("name", LOGIT_FILTERS)
+
+
+@every_filter
+@quick
+@given(st.data())
+def test_every_filter_keeps_the_most_probable_and_adds_nothing(name, data):
+    logits = data.draw(logit_vectors())
+    before = logits.copy()
+    result = resolve(LOGIT_FILTERS, name)(logits, data.draw(values_of(name)), [])
+
+    assert np.array_equal(logits, before), "the input was changed"
+    assert result.dtype == logits.dtype and result.shape == logits.shape
+    assert not np.isnan(result).any()
+    assert int(result.argmax()) == int(before.argmax())
+    assert kept(result)[0] <= kept(before)[0]
+    assert softmax(result).sum() == pytest.approx(1, abs=1e-12)
+
+
+@every_filter
+@quick
+@given(st.data())
+def test_a_batch_is_its_rows(name, data):
+    row = data.draw(logit_vectors(np.float64))
+    rows = np.stack([row, row[::-1], np.zeros_like(row)])
+    value = data.draw(values_of(name))
+    run = resolve(LOGIT_FILTERS, name)
+    assert np.array_equal(run(rows, value, []), np.stack([run(one, value, []) for one in rows]))
+
+
+@quick
+@given(logit_vectors(), st.integers(1, 20))
+def test_top_k_is_the_k_largest_and_their_ties(logits, k):
+    finite = logits[np.isfinite(logits)].tolist()
+    least = sorted(finite, reverse=True)[: min(k, len(finite))][-1]
+    result = top_k(logits, k)
+    assert kept(result)[0] == {v for v, z in enumerate(logits.tolist()) if z >= least}
+    survivors = np.isfinite(result)
+    assert np.array_equal(result[survivors], logits[survivors])
+
+
+def test_top_k_beyond_the_vocabulary_keeps_everything():
+    logits = np.array([3.0, 1.0, 2.0])
+    for k in (3, 4, 10**30):
+        assert np.array_equal(top_k(logits, k), logits)
+    assert kept(top_k(logits, 2)) == [{0, 2}]
+    assert kept(top_k(np.array([1.0, 2.0, 1.0, 0.0]), 2)) == [{0, 1, 2}]
+
+
+@quick
+@given(logit_vectors(), st.integers(1, 12))
+def test_top_k_is_monotone(logits, k):
+    assert kept(top_k(logits, k))[0] <= kept(top_k(logits, k + 1))[0]
+
+
+@quick
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=12), st.floats(0, 1))
+def test_top_p_is_the_smallest_set_of_its_mass(counts, p):
+    """Probabilities are counts over their sum, so that the reference is exact."""
+    total = sum(counts)
+    ordered, mass, least = sorted(counts, reverse=True), 0, 0
+    for count in ordered:
+        assume(abs(mass - p * total) > 1e-9 or p in (0, 1))
+        if mass and mass >= p * total:
+            break
+        mass, least = mass + count, count
+    result = top_p(np.log(np.array(counts, np.float64)), p)
+    assert kept(result)[0] == {v for v, count in enumerate(counts) if count >= least}
+
+
+def test_top_p_at_its_ends():
+    logits = np.array([0.0, 5.0, -900.0, 5.0, 4.0, -math.inf])
+    assert kept(top_p(logits, 0)) == [{1, 3}]
+    assert kept(top_p(logits, 1)) == [{0, 1, 2, 3, 4}]
+    assert kept(top_p(logits, math.nextafter(1, 0)))[0] <= {0, 1, 2, 3, 4}
+    assert kept(top_p(np.log(np.array([0.5, 0.3, 0.2])), 0.6)) == [{0, 1}]
+
+
+@quick
+@given(logit_vectors(), st.floats(0, 1), st.floats(0, 1))
+def test_top_p_is_monotone(logits, p, q):
+    low, high = sorted((p, q))
+    assert kept(top_p(logits, low))[0] <= kept(top_p(logits, high))[0]
+
+
+@quick
+@given(logit_vectors(np.float64), st.floats(0.05, 20))
+def test_temperature_divides(logits, t):
+    expected = softmax(np.where(np.isfinite(logits), logits / t, -np.inf))
+    assert softmax(temperature(logits, t)) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+
+
+@quick
+@given(logit_vectors(np.float64), st.floats(0, 20), st.floats(0, 20))
+def test_a_higher_temperature_never_makes_the_most_probable_more_so(logits, one, other):
+    low, high = sorted((one, other))
+    sharp, flat = softmax(temperature(logits, low)).max(), softmax(temperature(logits, high)).max()
+    assert sharp >= flat - 1e-12
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_temperature_at_its_ends(dtype):
+    logits = np.array([1.0, 3.0, -math.inf, 3.0, 2.0], dtype)
+    assert kept(temperature(logits, 0)) == [{1}], "the lowest id of the most probable"
+    for tiny in (5e-324, 1e-300, 1e-50):
+        assert softmax(temperature(logits, tiny)).tolist() == [0, 0.5, 0, 0.5, 0]
+    assert softmax(temperature(logits, 1e300)).tolist() == [0.25, 0.25, 0, 0.25, 0.25]
+
+
+def test_legal_only_removes_the_rest():
+    logits = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], np.float32)
+    result = legal_only(logits, np.array([[True, False, True], [False, True, False]]))
+    assert result.dtype == np.float32
+    assert result.tolist() == [[1, -math.inf, 3], [-math.inf, 2, -math.inf]]
+
+
+def test_the_pipeline_applies_what_is_asked_for_in_the_order_of_the_registry():
+    assert list(LOGIT_FILTERS)[:3] == ["temperature", "top_k", "top_p"]
+    logits = np.log(np.array([0.4, 0.3, 0.2, 0.1]))
+    # Temperature first: squared, 16 : 9 : 4 : 1, of which 16 / 30 alone reach one half.
+    half = SamplingSettings(temperature=0.5, top_p=0.5)
+    assert kept(pipeline(half)(logits, [])) == [{0}]
+    assert kept(pipeline(SamplingSettings(top_p=0.5))(logits, [])) == [{0, 1}]
+    # Top-k before top-p: of 0.4 and 0.3 the first has 4 / 7.
+    assert kept(pipeline(SamplingSettings(top_k=2, top_p=0.5))(logits, [])) == [{0}]
+    assert softmax(pipeline(SamplingSettings())(logits, [])) == pytest.approx(softmax(logits))
+    for greedy in (SamplingSettings(greedy=True), SamplingSettings(temperature=0, top_k=3)):
+        assert kept(pipeline(greedy)(np.array([0.0, 2.0, 2.0]), [])) == [{1}]
+
+
+def spy(logits, value, history):
+    spy.seen.append((value, list(history)))
+    return logits
+
+
+def test_filters_are_given_the_history(monkeypatch):
+    spy.seen = []
+    monkeypatch.setitem(LOGIT_FILTERS, "top_k", f"{__name__}:spy")
+    pipeline(SamplingSettings(top_k=7))(np.zeros(3), [2, 0])
+    assert spy.seen == [(7, [2, 0])]
