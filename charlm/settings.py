@@ -35,7 +35,6 @@ class Setting:
     auto: bool = False
     none: bool = False
     identity: bool = True
-    panel: str = ""
 
     def needed(self, kind: type) -> str:
         """The range in words, for messages and help."""

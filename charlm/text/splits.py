@@ -52,7 +52,7 @@ def split_spans(
     if valid_start == 0:
         least = -(-1 // rest)  # ceil(1 / rest): the first N with floor(N rest) >= 1
         raise DataError(
-            f"The training part is empty: the text has {characters} characters.",
+            f"The training part is empty: the text has {characters} character(s).",
             f"Training needs at least 1 character, so here a text of {least} or more.",
         )
     borders = (0, valid_start, test_start, characters)

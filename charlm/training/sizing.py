@@ -68,6 +68,8 @@ class _Resolution:
         b = self.config.budget
         no_limit = b.epochs is None and b.steps is None
         minutes = _DEFAULT_MINUTES if no_limit else None
+        if minutes is None and b.minutes == AUTO:
+            self.config = self.config.with_values({"budget.minutes": None})
         self._set("budget.minutes", minutes, "no --epochs and no --steps were given")
         self._set("optimisation.device", facts.device, "what there is")
         self._set("optimisation.precision", facts.precision, "the faster right one, by a probe")

@@ -191,7 +191,7 @@ def one_character(data: bytes) -> bool:
 
 
 def test_between_characters_only_the_way_out_has_a_floor() -> None:
-    grammar = char("aabb").grammar
-    assert np.flatnonzero(grammar.floor[0]).tolist() == [0, 3]
-    assert not grammar.legal[0, 4:].any()
-    assert grammar.next_state[:, 3].tolist() == [8] * 9
+    grammar = char("\t\taabb").grammar  # ids: tab, line break, a, b, marker
+    assert np.flatnonzero(grammar.floor[0]).tolist() == [1, 4]
+    assert not grammar.legal[0, 5:].any()
+    assert grammar.next_state[:, 4].tolist() == [8] * 9

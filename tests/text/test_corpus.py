@@ -15,7 +15,9 @@ from charlm.text.corpus import Corpus, Document, Reading, open_corpus
 from charlm.text.decoding import check_decoding, decoded, guess_encoding
 from charlm.text.sources import expand, open_source
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r"), max_size=30)
+TEXTS = st.text(
+    st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\ufeff\ufffd"), max_size=30
+)
 
 
 def decode(data: bytes, size: int = 1 << 20, **options: str) -> tuple[str, list[str]]:
@@ -31,6 +33,18 @@ def test_decoding_in_small_chunks_is_decoding_at_once(text: str, size: int, enco
     found, said = decode(text.encode(encoding), size, encoding=encoding)
     assert found == text[marked:]
     assert len(said) == marked
+
+
+def test_only_the_first_mark_is_dropped_and_only_invalid_bytes_are_counted() -> None:
+    data = "\ufeffa\ufeff\ufffdb".encode() + b"\xff"
+    for size in (1, 3, 100):
+        assert decode(data, size, errors="replace") == (
+            "a\ufeff\ufffdb\ufffd",
+            [
+                "it: byte order mark dropped.",
+                "it: 1 invalid byte sequences replaced by U+FFFD.",
+            ],
+        )
 
 
 @settings(max_examples=120, deadline=None)

@@ -95,7 +95,7 @@ def test_fractions_that_leave_nothing_are_refused() -> None:
 
 
 def test_too_small_a_text_says_what_is_needed() -> None:
-    with pytest.raises(DataError, match="has 1 characters") as caught:
+    with pytest.raises(DataError, match=r"has 1 character\(s\)") as caught:
         split_spans(1, Fraction(3, 4), Fraction(0))
     assert "4 or more" in caught.value.hint
     assert split_spans(4, Fraction(3, 4), Fraction(0))["train"] == (0, 1)

@@ -54,6 +54,12 @@ def test_groups_hold_the_lines_in_order(text: str, most_lines: int, most_charact
     assert lines(io.BytesIO(text.encode())) == expected
 
 
+def test_a_group_may_have_just_the_most_characters() -> None:
+    stream = io.BytesIO(b"ab\ncd\nef\n")
+    groups = line_batches(stream, 9, 6, name="it", say=quiet)
+    assert list(groups) == [["ab\n", "cd\n"], ["ef\n"]]
+
+
 def test_lines_longer_than_a_read_are_whole() -> None:
     text = "a" * 200_000 + "\n" + "中" * 70_000 + "\n\nend"
     assert lines(io.BytesIO(text.encode())) == by_hand(text)

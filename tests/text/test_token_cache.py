@@ -285,6 +285,8 @@ def test_a_hostile_manifest_is_refused(tmp_path: Path, path: str, value: object)
     manifest = json.loads(place.read_text())
     if path == "parts/../train":
         manifest["parts"]["../train"] = manifest["parts"]["train"]
+        for name in ("train.ids", "train.documents"):
+            (tmp_path / name).write_bytes((tmp_path / "c" / name).read_bytes())
         place.write_text(json.dumps(manifest))
     else:
         place.write_bytes(altered(manifest, path, value))

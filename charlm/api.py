@@ -1,0 +1,117 @@
+"""What a Python user calls: `train`, `load` and the model that it gives.
+
+    import charlm
+    charlm.train(["notes.txt"], "runs/notes", minutes=5)
+    model = charlm.load("runs/notes")
+    print(model.generate("The patient ", length=200))
+
+Importing this file imports no torch: a loaded model writes text without it.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from charlm.config import SETTINGS, Config
+from charlm.errors import UsageError
+from charlm.loaded import Model
+from charlm.precedence import Layer, build
+from charlm.runs.export import export_run, read_model
+from charlm.settings import nearest
+from charlm.training.listener import Listener
+
+if TYPE_CHECKING:
+    from charlm.planning import Plan
+
+PROCESS_STARTED = time.monotonic()  # what --minutes counts from
+
+
+def train(
+    texts: Sequence[str | Path] = (),
+    out: str | Path = "",
+    *,
+    config: Config | None = None,
+    given: Sequence[str] = (),
+    resume: bool = False,
+    force: bool = False,
+    listener: Listener | None = None,
+    stdin: BinaryIO | None = None,
+    started: float | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Train a run and return its summary: run, tokens_per_second, seconds, epochs, steps,
+    parameters, valid, test.
+
+    Settings go by their option's name (`hidden_size=256, minutes=3`), or as a `config`, of
+    which `given` names the keys that were chosen and must not change on resuming.
+    Raises the errors of `charlm.errors`.
+    """
+    from charlm.planning import Request
+    from charlm.training_run import train as run_training
+
+    if not str(out):
+        raise UsageError("out is missing", "Name the run directory to make.")
+    if config is None:
+        config, given = _configuration(settings)
+    elif settings:
+        raise UsageError("both config and single settings are given", "Give one of them.")
+    request = Request(
+        out=Path(out),
+        config=config,
+        sources=list(texts) or ([] if resume else [embedded_corpus()]),
+        given=given,
+        resume=resume,
+        force=force,
+        stdin=stdin,
+        started=time.monotonic() if started is None else started,
+    )
+    return run_training(request, listener or Listener())
+
+
+def plan(
+    texts: Sequence[str | Path],
+    *,
+    config: Config,
+    listener: Listener | None = None,
+    stdin: BinaryIO | None = None,
+) -> "Plan":
+    """What `train` would do, with its reasons; trains nothing."""
+    from charlm.planning import Request
+    from charlm.planning import plan as make_plan
+
+    with tempfile.TemporaryDirectory() as folder:
+        sources = list(texts) or [embedded_corpus()]
+        request = Request(out=Path(), config=config, sources=sources, stdin=stdin)
+        return make_plan(request, listener or Listener(), Path(folder))
+
+
+def embedded_corpus() -> Path:
+    """The text that comes with charlm."""
+    from importlib.resources import files
+
+    return Path(str(files("charlm.corpora"))) / "clinical_notes" / "train.txt"
+
+
+def export(run: str | Path, file: str | Path) -> None:
+    """Write what is needed to generate, score and classify to one file."""
+    stored = load(run)
+    if stored.stored.kind != "run":
+        raise UsageError(f"{run} is an exported file already", "Copy it.")
+    config = asdict(stored.config)
+    export_run(run, file, {name: config[name] for name in ("tokenizer", "model")})
+
+
+def load(run: str | Path) -> "Model":
+    """The best model of a run (else its last), or an exported one. RunError."""
+    return Model(read_model(run))
+
+
+def _configuration(settings: Mapping[str, Any]) -> tuple[Config, list[str]]:
+    keys = {field.name: key for key, field in SETTINGS.items()}
+    for name in settings.keys() - keys.keys():
+        raise UsageError(f"there is no setting {name}{nearest(name, list(keys))}")
+    values = {keys[name]: value for name, value in settings.items()}
+    return build([Layer("options", values)]), list(values)

@@ -1,0 +1,48 @@
+"""The command `charlm`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from charlm import __version__
+from charlm.cli import evaluate, export, generate, info, score, train
+from charlm.cli.verbs import verb
+
+app = typer.Typer(
+    name="charlm",
+    help="Recurrent language models on your own text, on your own machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"charlm {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Start with: charlm train TEXT --out runs/mine, then: charlm generate runs/mine"
+)
+def _app(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    pass
+
+
+verb(app, "train", train.PARAMETERS)(train.train)
+verb(app, "generate", generate.PARAMETERS)(generate.generate)
+verb(app, "evaluate", evaluate.PARAMETERS)(evaluate.evaluate)
+verb(app, "score", score.PARAMETERS)(score.score)
+verb(app, "info", info.PARAMETERS)(info.info)
+verb(app, "export", export.PARAMETERS)(export.export)
+
+
+def main() -> None:
+    """Entry point of the installed command and of `python -m charlm`."""
+    app()

@@ -1,0 +1,103 @@
+"""charlm score"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from charlm.cli.verbs import (
+    Context,
+    checked,
+    parameter,
+    point_out_unused_pipe,
+    setting_option,
+    standard_input,
+)
+from charlm.config import SETTINGS
+from charlm.errors import DataError
+from charlm.report.output import one_line
+
+_SHARED = [SETTINGS[key] for key in (
+    "corpus.errors", "optimisation.precision", "optimisation.threads", "optimisation.device",
+    "optimisation.kernel",
+)]  # fmt: skip
+
+PARAMETERS = [
+    parameter(
+        "run", Path, typer.Argument(metavar="RUN", help="a run directory or exported file"), ...
+    ),
+    parameter(
+        "file",
+        str,
+        typer.Argument(metavar="[FILE|-]", help="lines of text", show_default=False),
+        "-",
+    ),
+    parameter(
+        "per_token",
+        bool,
+        typer.Option("--per-token", help="a line for each token: line number, bits, token"),
+        False,
+    ),
+    parameter(
+        "carry_state",
+        bool,
+        typer.Option("--carry-state", help="read on from line to line, as one document"),
+        False,
+    ),
+    *(setting_option(f.name, f.kind, f.setting, f.default) for f in _SHARED),
+]
+
+
+def score(context: Context, values: Mapping[str, Any]) -> None:
+    """What each line costs, in bits: bits, tokens, bits per character, line.
+
+    Example: charlm score runs/notes - < lines.txt | sort -rn | head
+    """
+    shared = {
+        f.name: checked(f.option, values[f.name], f.kind, f.setting, f.default) for f in _SHARED
+    }
+    file = values["file"]
+    if file == "-":
+        stream = standard_input("the lines")
+    else:
+        try:
+            stream = open(file, "rb")  # noqa: SIM115 (read to the end of the process)
+        except OSError as error:
+            what = f"{file} cannot be read: {error.strerror}"
+            raise DataError(what, "Check the path.") from error
+    point_out_unused_pipe(context, file == "-")
+
+    from charlm import api
+
+    model = api.load(values["run"])
+    scored = model.score_stream(
+        stream,
+        name="standard input" if file == "-" else file,
+        carry_state=values["carry_state"],
+        say=context.messages.say,
+        **shared,
+    )
+    out = context.output
+    for number, line in enumerate(scored, 1):
+        shown = line.text.removesuffix("\n")
+        tokens = [model.tokenizer.token_text(int(token)) for token in line.ids]
+        if context.as_json:
+            found = {
+                "bits": line.bits,
+                "tokens": len(line.ids),
+                "bits_per_character": line.bits_per_character,
+                "line": shown,
+            }
+            if values["per_token"]:
+                found["token_bits"] = list(zip(tokens, line.token_bits.tolist(), strict=True))
+            out.json(found)
+        elif values["per_token"]:
+            out.write(
+                "".join(
+                    f"{number}\t{bits:.4f}\t{one_line(token)}\n"
+                    for token, bits in zip(tokens, line.token_bits, strict=True)
+                )
+            )
+        else:
+            out.line(f"{line.bits:.4f}\t{len(line.ids)}\t{line.bits_per_character:.4f}\t{shown}")

@@ -1,0 +1,185 @@
+"""charlm train"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from charlm.cli.verbs import (
+    Context,
+    given,
+    parameter,
+    point_out_unused_pipe,
+    setting_option,
+    standard_input,
+)
+from charlm.config import SETTINGS, Config
+from charlm.errors import UsageError
+from charlm.precedence import Layer, build, read_assignments, read_file, read_preset, to_toml
+from charlm.report.output import visible
+
+_PANELS = {
+    "corpus": "Corpus",
+    "tokenizer": "Tokenizing",
+    "model": "Model",
+    "regularisation": "Regularisation",
+    "optimisation": "Optimisation",
+    "budget": "Budget",
+}
+
+PARAMETERS = [
+    parameter(
+        "texts",
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT ...]",
+            help="files, folders (*.txt in them), .gz, or - for standard input; "
+            "without any, the corpus that comes with charlm",
+            show_default=False,
+        ),
+    ),
+    parameter(
+        "out",
+        Path | None,
+        typer.Option("--out", "-o", metavar="RUN", help="the run directory to make"),
+    ),
+    parameter(
+        "resume", bool, typer.Option("--resume", help="go on with the run in --out, exactly"), False
+    ),
+    parameter("force", bool, typer.Option("--force", help="overwrite the run in --out"), False),
+    parameter(
+        "dry_run",
+        bool,
+        typer.Option("--dry-run", help="print the resolved configuration and stop"),
+        False,
+    ),
+    parameter(
+        "preset", str | None, typer.Option("--preset", metavar="NAME", help="a ready recipe")
+    ),
+    parameter(
+        "config",
+        Path | None,
+        typer.Option("--config", metavar="FILE.toml", help="settings from a file"),
+    ),
+    parameter(
+        "set_values",
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="one setting (repeatable)"),
+    ),
+    *(
+        setting_option(
+            field.name,
+            field.kind,
+            field.setting,
+            field.default,
+            _PANELS[field.section],
+        )
+        for field in SETTINGS.values()
+    ),
+]
+
+
+def train(context: Context, values: Mapping[str, Any]) -> None:
+    """Train a language model on your text.
+
+    Example: charlm train notes.txt --out runs/notes --minutes 5
+    """
+    config, keys = _configuration(values)
+    texts = values["texts"] or []
+    if texts.count("-") > 1:
+        raise UsageError("- is given more than once", "Standard input can be read once.")
+    stdin = standard_input("the text") if "-" in texts else None
+    point_out_unused_pipe(context, stdin is not None)
+    if values["resume"] and values["force"]:
+        raise UsageError("--resume goes on with a run and --force overwrites it", "Give one.")
+    if values["out"] is None and not values["dry_run"]:
+        raise UsageError("--out is missing", "Name the run directory to make: --out runs/mine")
+
+    from charlm import api
+    from charlm.report.training_screen import TrainingScreen
+
+    screen = TrainingScreen(context.messages)
+    if values["dry_run"]:
+        _show_plan(context, api.plan(texts, config=config, listener=screen, stdin=stdin))
+        return
+    out = values["out"]
+    summary = api.train(
+        texts,
+        out,
+        config=config,
+        given=keys,
+        resume=values["resume"],
+        force=values["force"],
+        listener=screen,
+        stdin=stdin,
+        started=api.PROCESS_STARTED,
+    )
+    if context.as_json:
+        context.output.json(summary)
+    _show_summary(context, summary)
+
+
+def _configuration(values: Mapping[str, Any]) -> tuple[Config, list[str]]:
+    """The configuration, and the dotted keys that a preset, a file or an option gave."""
+    layers = []
+    if values["preset"] is not None:
+        layers.append(read_preset(values["preset"]))
+    if values["config"] is not None:
+        layers.append(read_file(values["config"]))
+    if values["set_values"]:
+        layers.append(read_assignments(values["set_values"]))
+    keys = {field.name: key for key, field in SETTINGS.items()}
+    options = given(values, keys)
+    layers.append(Layer("options", {keys[name]: value for name, value in options.items()}))
+    config = build(layers)
+    return config, [key for layer in layers for key in layer.values]
+
+
+def _show_plan(context: Context, plan: Any) -> None:
+    if context.as_json:
+        context.output.json(
+            {
+                "config": asdict(plan.config),
+                "parameters": plan.architecture.parameters(),
+                "memory_bytes": plan.memory_estimate(),
+                "train_tokens": plan.train_tokens,
+                "reasons": {choice.key: choice.reason for choice in plan.choices},
+            }
+        )
+        return
+    context.output.write(to_toml(plan.config))
+    for choice in plan.choices:
+        context.messages.say(f"{choice.key} = {choice.value}: {choice.reason}")
+    context.messages.say(
+        f"{plan.architecture.parameters():,} parameters; {plan.train_tokens:,} tokens to train "
+        f"on; about {plan.memory_estimate() / 2**20:,.0f} MiB of memory beside torch's own"
+    )
+
+
+def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
+    rows: list[tuple[Any, ...]] = [
+        ("steps", f"{summary['steps']:,}"),
+        ("passes over the text", f"{summary['epochs']:.2f}"),
+        ("seconds", f"{summary['seconds']:.1f}"),
+        ("tokens per second", f"{summary['tokens_per_second']:,.0f}"),
+        ("parameters", f"{summary['parameters']:,}"),
+    ]
+    for part in ("valid", "test"):
+        figures = summary[part]
+        if figures is not None:
+            rows += [
+                (f"{part}: nats per token", f"{figures['nats_per_token']:.4f}"),
+                (f"{part}: bits per character", f"{figures['bits_per_character']:.4f}"),
+                (f"{part}: bits per byte", f"{figures['bits_per_byte']:.4f}"),
+            ]
+    run = summary["run"]
+    title = f"{run}: the best of its evaluations, step {summary['best_step']:,}"
+    context.messages.table(title, rows, ("", ""))
+    name = shlex.quote(visible(str(run)))
+    context.messages.say(
+        f"Next:\n  charlm generate {name} --length 400\n"
+        f"  charlm evaluate {name}\n  charlm score {name} FILE"
+    )

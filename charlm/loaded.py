@@ -1,0 +1,223 @@
+"""A trained model, ready to write, measure and score. Writing imports no torch."""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from charlm import registry
+from charlm.errors import DataError, RunError, UsageError
+from charlm.generation.decoder import Decoder
+from charlm.generation.generate import Piece, generate
+from charlm.generation.settings import GenerationSettings, SamplingSettings
+from charlm.precedence import Layer, build
+from charlm.runs.directory import RunDirectory
+from charlm.runs.export import StoredModel
+from charlm.settings import nearest
+from charlm.text.lines import line_batches
+from charlm.text.part_files import Part
+from charlm.text.token_cache import TokenCache, prepare_whole
+from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from charlm.evaluation.scoring import ScoredLine
+    from charlm.model.language_model import LanguageModel
+
+_LINES, _LINE_CHARACTERS = 512, 1 << 17  # scored at once
+
+
+def _ignore(message: str) -> None:
+    """Nobody is told."""
+
+
+class Model:
+    """A trained model: writes, measures, scores."""
+
+    def __init__(self, stored: StoredModel) -> None:
+        self.stored = stored
+        values = {
+            f"{section}.{name}": value
+            for section, entries in stored.config.items()
+            if isinstance(entries, Mapping)
+            for name, value in entries.items()
+        }
+        try:
+            self.config = build([Layer(str(stored.path), values)])
+        except UsageError as error:
+            raise RunError(error.what, "The run was changed; restore it from a copy.") from error
+        self.tokenizer: Tokenizer = load_tokenizer(stored.tokenizer_files)
+        size = stored.weights.get("embedding.weight")
+        if size is None or len(size) != self.tokenizer.vocabulary_size:
+            raise RunError(
+                f"{stored.path}: the tokenizer has {self.tokenizer.vocabulary_size} tokens, and "
+                f"the weights have {0 if size is None else len(size)}",
+                "Weights and tokenizer are of different runs; restore them from a copy.",
+            )
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Steps token by token, without torch."""
+        cell = registry.resolve(registry.CELLS, self.config.model.cell)()
+        return Decoder(cell, self.stored.weights)
+
+    @cached_property
+    def language_model(self) -> "LanguageModel":
+        """The same network in torch, for whole texts."""
+        from charlm.model.language_model import LanguageModel
+        from charlm.planning import architecture_of
+        from charlm.training.checkpointing import check_weights, put_weights
+
+        architecture = architecture_of(self.config, self.tokenizer)
+        check_weights(architecture, self.stored.weights, str(self.stored.path))
+        model = LanguageModel(architecture)
+        put_weights(model, self.stored.weights, str(self.stored.path))
+        return model.eval()
+
+    def pieces(self, prompt: str, settings: GenerationSettings | None = None) -> Iterator[Piece]:
+        """Every sample of a prompt, piece by piece as it is written."""
+        settings = settings or GenerationSettings()
+        for index in range(settings.num_samples):
+            yield from generate(self.decoder, self.tokenizer, prompt, settings, index)
+
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
+        """One sample's text as it is written; options as of `generate`."""
+        for piece in self.pieces(prompt, _generation_settings(options)):
+            yield piece.text
+
+    def generate(self, prompt: str = "", **options: Any) -> str:
+        """One sample's text, without the prompt.
+
+        Options: length, length_unit, stop, seed, temperature, top_k, top_p, greedy.
+        """
+        return "".join(self.stream(prompt, **options))
+
+    def evaluate(
+        self,
+        texts: Sequence[str | Path] = (),
+        *,
+        window: int | None = None,
+        windows: int | None = None,
+        seed: int = 1,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        stdin: BinaryIO | None = None,
+        say: Callable[[str], None] = _ignore,
+        precision: str = "auto",
+        threads: int | str = "auto",
+        device: str = "auto",
+        kernel: str = "auto",
+    ) -> dict[str, float | int | None]:
+        """Figures of a text: the keys of `charlm evaluate --json`.
+
+        Without texts, of the run's own test (or valid) part: DataError if its tokens are gone.
+        """
+        from charlm.evaluation.measure import measure, measure_windows
+
+        model = self._prepared(precision, threads, device, kernel)
+        with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
+            if texts:
+                part = prepare_whole(
+                    list(texts),
+                    self.tokenizer,
+                    Path(folder),
+                    encoding=encoding,
+                    errors=errors,
+                    stdin=stdin,
+                    say=say,
+                )
+            else:
+                part = self._own_part(say)
+            about = (model, self.tokenizer, part.ids, part.documents, part.counts)
+            if window is None:
+                return measure(*about).as_dict()
+            return measure_windows(*about, window, windows, seed).as_dict()
+
+    def _own_part(self, say: Callable[[str], None]) -> Part:
+        hint = "Name a text to measure on."
+        if self.stored.kind != "run":
+            raise DataError(f"{self.stored.path} holds no text: it was exported", hint)
+        try:
+            parts = TokenCache.open(RunDirectory.open(self.stored.path).cache).parts
+        except RunError as error:
+            raise DataError(f"the run's own text is gone: {error.what}", hint) from error
+        for name in ("test", "valid"):
+            if name in parts:
+                say(f"Measuring the run's own {name} part.")
+                return parts[name]
+        raise DataError(f"{self.stored.path} has neither a test nor a valid part", hint)
+
+    def score(self, lines: Iterable[str], *, carry_state: bool = False) -> Iterator["ScoredLine"]:
+        """Bits of each line, as `charlm score`. A line may hold its line break at the end."""
+        data = io.BytesIO("".join(lines).encode("utf-8"))
+        return self.score_stream(data, name="lines", carry_state=carry_state)
+
+    def score_stream(
+        self,
+        stream: BinaryIO,
+        *,
+        name: str,
+        carry_state: bool = False,
+        say: Callable[[str], None] = _ignore,
+        errors: str = "strict",
+        precision: str = "auto",
+        threads: int | str = "auto",
+        device: str = "auto",
+        kernel: str = "auto",
+    ) -> Iterator["ScoredLine"]:
+        """The lines of a byte stream with their bits, in order, as they come."""
+        from charlm.evaluation.scoring import LineScorer
+
+        model = self._prepared(precision, threads, device, kernel)
+        scorer = LineScorer(model, self.tokenizer, carry_state)
+        batches = line_batches(stream, _LINES, _LINE_CHARACTERS, name=name, errors=errors, say=say)
+        for batch in batches:
+            yield from scorer.score(batch)
+
+    def _prepared(
+        self, precision: str, threads: int | str, device: str, kernel: str
+    ) -> "LanguageModel":
+        import torch
+
+        if threads != "auto":
+            torch.set_num_threads(int(threads))
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UsageError("--device cuda: there is no usable GPU here", "Leave it out.")
+        model = self.language_model.to("cuda" if device == "cuda" else "cpu")
+        model.kernel = kernel
+        # Figures are fp32 unless asked otherwise, so that they compare between machines.
+        model.precision = torch.bfloat16 if precision == "bf16" else torch.float32
+        return model
+
+    def info(self) -> dict[str, Any]:
+        """Configuration, sizes and scores: the keys of `charlm info --json`."""
+        stored = self.stored
+        found: dict[str, Any] = {
+            "run": str(stored.path),
+            "kind": stored.kind,
+            "step": stored.step,
+            "parameters": sum(int(array.size) for array in stored.weights.values()),
+            "vocabulary_size": self.tokenizer.vocabulary_size,
+            "config": {
+                section: entries
+                for section, entries in asdict(self.config).items()
+                if section in stored.config
+            },
+        }
+        if stored.kind == "run":
+            found["summary"] = RunDirectory.open(stored.path).read_summary()
+        return found
+
+
+def _generation_settings(options: Mapping[str, Any]) -> GenerationSettings:
+    sampling = {field.name for field in fields(SamplingSettings)}
+    known = {field.name for field in fields(GenerationSettings)} - {"sampling"}
+    for name in options.keys() - sampling - known:
+        raise UsageError(f"there is no option {name}{nearest(name, [*sampling, *known])}")
+    drawn = {name: value for name, value in options.items() if name in sampling}
+    rest = {name: value for name, value in options.items() if name in known}
+    if isinstance(rest.get("stop"), str):
+        rest["stop"] = (rest["stop"],)
+    return GenerationSettings(sampling=SamplingSettings(**drawn), **rest)

@@ -1,0 +1,120 @@
+"""Training as a person watches it: a bar, the validation figure and its course, small samples."""
+
+import time
+from typing import Any
+
+from charlm.report.console import Messages
+from charlm.report.output import visible
+from charlm.training.listener import Evaluation, Listener, Report
+
+_READING_STEP = 20_000_000  # characters between two words about reading
+
+
+class TrainingScreen(Listener):
+    """Writes to standard error: a tqdm bar on a terminal, `key=value` lines elsewhere."""
+
+    def __init__(self, messages: Messages, show_samples: bool = True) -> None:
+        self.messages = messages
+        self.show_samples = show_samples
+        self._bar: Any = None
+        self._read = 0
+        self._choices: list[tuple[str, object, str]] = []
+        self._drawn = 0.0
+
+    def say(self, message: str) -> None:
+        self._write(message)
+
+    def reading(self, characters: int) -> None:
+        before, self._read = self._read, self._read + characters
+        if self._read // _READING_STEP > before // _READING_STEP:
+            self._write(f"reading: {self._read / 1e6:.0f} million characters")
+
+    def chosen(self, key: str, value: object, reason: str) -> None:
+        self._choices.append((key, value, reason))
+
+    def begin(self, step: int, last_step: int | None, seconds: float | None) -> None:
+        self._show_choices()
+        if self.messages.quiet or not self.messages.is_terminal:
+            return
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=1000,
+            bar_format="{desc} {percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {postfix}",
+            desc="training",
+            dynamic_ncols=True,
+            leave=False,
+        )
+        self._speed = self._nats = self._norm = 0.0
+        self._last = (time.monotonic(), step)
+
+    def step(self, step: int, progress: float, nats: float, gradient_norm: float) -> None:
+        if self._bar is None or time.monotonic() - self._drawn < 0.1:
+            return
+        self._drawn = time.monotonic()
+        self._bar.n = int(1000 * progress)
+        tokens = f"{self._speed:,.0f} tokens/s " if self._speed else ""
+        self._bar.set_postfix_str(
+            f"step {step:,} {tokens}loss {nats:.3f} gradient {gradient_norm:.2f}"
+        )
+
+    def report(self, report: Report) -> None:
+        self._speed = report.tokens_per_second
+        if self._bar is None:
+            self.messages.say(
+                f"step={report.step} progress={report.progress:.3f} epoch={report.epoch:.2f} "
+                f"seconds={report.seconds:.1f} nats_per_token={report.nats_per_token:.4f} "
+                f"lr={report.lr:.3g} gradient_norm={report.gradient_norm:.3f} "
+                f"tokens_per_second={report.tokens_per_second:.0f}"
+            )
+
+    def evaluating(self, step: int) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str("measuring on the validation text")
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        e = evaluation
+        if self._bar is None:
+            self.messages.say(
+                f"step={e.step} split=valid seconds={e.seconds:.1f} "
+                f"nats_per_token={e.nats_per_token:.4f} "
+                f"bits_per_character={e.bits_per_character:.4f} best_step={e.best_step}"
+            )
+            return
+        arrow = " "
+        if e.previous is not None:
+            arrow = "↓" if e.bits_per_character < e.previous else "↑"
+        best = "best so far" if e.is_best else f"best was at step {e.best_step:,}"
+        self._write(
+            f"valid {arrow} {e.bits_per_character:.4f} bits per character "
+            f"({e.nats_per_token:.4f} nats per token) after step {e.step:,}: {best}"
+        )
+
+    def sample(self, step: int, text: str) -> None:
+        if self.show_samples and not self.messages.quiet:
+            for line in visible(text).split("\n"):
+                self._write("    │ " + line)
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _write(self, message: str) -> None:
+        if self.messages.quiet:
+            return
+        if self._bar is None:
+            self.messages.say(message)
+        else:
+            self._bar.write(visible(message), file=self._bar.fp)
+
+    def _show_choices(self) -> None:
+        """The sizes that were chosen, one reason a line."""
+        reasons: dict[str, list[str]] = {}
+        for key, value, reason in self._choices:
+            name = key.split(".")[1].replace("_", "-")
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            reasons.setdefault(reason, []).append(f"{name} {shown}")
+        for reason, settings in reasons.items():
+            self.messages.say(f"chosen: {', '.join(settings)} ({reason})")
+        self._choices = []
