@@ -45,7 +45,7 @@ class Model:
             for name, value in entries.items()
         }
         try:
-            self.config = build([Layer(str(stored.path), values)])
+            self.config = build([Layer(str(stored.path), values)], resolved=True)
         except UsageError as error:
             raise RunError(error.what, "The run was changed; restore it from a copy.") from error
         self.tokenizer: Tokenizer = load_tokenizer(stored.tokenizer_files)

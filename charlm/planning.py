@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import torch
 
-from charlm.config import Config
+from charlm.config import SETTINGS, Config
 from charlm.errors import RunError, UsageError
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture
@@ -91,8 +91,7 @@ def read_text(
 
 def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
     o = config.optimisation
-    if o.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: there is no usable GPU here", "Leave it out, or use cpu.")
+    check_device(o.device)
     device = "cuda" if o.device != "cpu" and torch.cuda.is_available() else "cpu"
     threads = torch.get_num_threads() if o.threads == AUTO else o.threads
     torch.set_num_threads(threads)
@@ -110,12 +109,49 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
     return Plan(resolved, choices, architecture_of(resolved, tokenizer), facts.train_tokens)
 
 
+def check_device(name: str) -> None:
+    """UsageError where a GPU is asked for and there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: there is no usable GPU here", "Use --device cpu.")
+
+
 def stored_config(run: RunDirectory) -> Config:
     """The resolved configuration of a run. RunError if it is damaged."""
     try:
-        return build([read_toml(run.config_text, str(run.config_path))])
+        return build([read_toml(run.config_text, str(run.config_path))], resolved=True)
     except UsageError as error:
         raise RunError(error.what, "The run's config.toml was changed; restore it.") from error
+
+
+def resumed(stored: Config, request: Request) -> Config:
+    """The stored configuration with what may change on resuming: budget, threads, reports.
+
+    A limit that is given takes the place of minutes that are not. UsageError where no limit
+    is left, or the device is not there.
+    """
+    changes = {
+        key: request.config.get(key)
+        for key in request.given
+        if not SETTINGS[key].setting.identity and request.config.get(key) != AUTO
+    }
+    limits = {"budget.epochs", "budget.steps", "budget.minutes"} & set(changes)
+    if limits and "budget.minutes" not in limits:
+        changes["budget.minutes"] = None
+    config = stored.with_values(changes)
+    b = config.budget
+    if b.epochs is None and b.steps is None and b.minutes is None:
+        raise UsageError(
+            f"{request.out} would have no end: no --epochs, --steps or --minutes is left",
+            "Give one of them.",
+        )
+    check_device(config.optimisation.device)
+    return config
+
+
+def ends(config: Config) -> tuple[float | None, ...]:
+    """Whatever ends a run."""
+    b = config.budget
+    return b.epochs, b.steps, b.minutes, b.patience
 
 
 def architecture_of(config: Config, tokenizer: Tokenizer) -> Architecture:

@@ -24,9 +24,10 @@ class Layer:
     values: Mapping[str, Any]  # dotted key -> value as it was given
 
 
-def build(layers: Iterable[Layer]) -> Config:
+def build(layers: Iterable[Layer], resolved: bool = False) -> Config:
     """The configuration that the layers make, the later ones winning.
 
+    `resolved`: it is a run's own, where `auto` has given a value even to what is not used.
     Raises UsageError naming every problem of every layer at once.
     """
     values: dict[str, Any] = {}
@@ -43,7 +44,8 @@ def build(layers: Iterable[Layer]) -> Config:
                 name = entry.option if layer.source == "options" else f"{layer.source}: {key}"
                 problems.append(f"{name} is {given}; needed: {error}")
     config = Config().with_values(values)
-    problems += _contradictions(config)
+    if not resolved:
+        problems += _contradictions(config)
     if problems:
         raise UsageError(
             "\n".join(problems), "`charlm train --help` shows every setting with its range."
@@ -73,6 +75,9 @@ def _contradictions(config: Config) -> list[str]:
         )
     if config.model.layers == 1 and reg.inter_layer_dropout not in (AUTO, 0):
         found.append("--inter-layer-dropout needs at least two layers; --layers is 1")
+    b = config.budget
+    if b.epochs is None and b.steps is None and b.minutes is None:
+        found.append("--minutes none without --epochs or --steps leaves no end to the training")
     return found
 
 

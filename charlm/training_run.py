@@ -16,7 +16,16 @@ from charlm.generation.decoder import Decoder
 from charlm.generation.generate import generate
 from charlm.generation.settings import GenerationSettings
 from charlm.model.language_model import Architecture, LanguageModel
-from charlm.planning import Request, architecture_of, rates_of, read_text, resolve, stored_config
+from charlm.planning import (
+    Request,
+    architecture_of,
+    ends,
+    rates_of,
+    read_text,
+    resolve,
+    resumed,
+    stored_config,
+)
 from charlm.precedence import differing, to_toml
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory
@@ -72,15 +81,8 @@ class _Run:
         stored = stored_config(self.run)
         self._refuse_changes(stored)
         summary = self.run.read_summary()
-        budget_keys = [key for key in self.request.given if key.startswith("budget.")]
-        config = stored.with_values({key: self.request.config.get(key) for key in budget_keys})
-        if (
-            budget_keys
-            and config.budget.minutes is not None
-            and "budget.minutes" not in budget_keys
-        ):
-            config = config.with_values({"budget.minutes": None})
-        if summary is not None and config == stored:
+        config = resumed(stored, self.request)
+        if summary is not None and ends(config) == ends(stored):
             self.listener.say(f"{self.run.path} is finished; give a larger budget to go on.")
             return summary
         try:
@@ -153,6 +155,7 @@ class _Run:
             text.ids,
             text.documents,
             tokenizer.boundary_id,
+            tokenizer.grammar,
             o.batch_size,
             o.bptt,
             r.reset_probability,

@@ -60,6 +60,9 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
     if values["seed"] is not None and windows is None:
         raise UsageError("--seed draws the random windows of --windows", "Give --windows too.")
     texts = values["texts"] or []
+    for name in ("encoding", "errors"):
+        if values[name] is not None and not texts:
+            raise UsageError(f"--{name} is of no use without a text", "Name a text to measure on.")
     stdin = standard_input("the text") if "-" in texts else None
     point_out_unused_pipe(context, stdin is not None)
 

@@ -8,6 +8,9 @@ import typer
 from charlm import __version__
 from charlm.cli import evaluate, export, generate, info, score, train
 from charlm.cli.verbs import verb
+from charlm.errors import MachineError
+from charlm.report.console import Messages, error_text
+from charlm.report.output import ClosedOutput, Output
 
 app = typer.Typer(
     name="charlm",
@@ -20,7 +23,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        sys.stdout.write(f"charlm {__version__}\n")
+        Output().line(f"charlm {__version__}")
         raise typer.Exit
 
 
@@ -45,4 +48,20 @@ verb(app, "export", export.PARAMETERS)(export.export)
 
 def main() -> None:
     """Entry point of the installed command and of `python -m charlm`."""
-    app()
+    try:
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except SystemExit as ended:
+        # Typer writes the help texts itself, and ends with 1 where their reader has gone.
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+    except (BrokenPipeError, ClosedOutput):
+        sys.stdout = None  # nothing is flushed again at the exit
+    except (OSError, MachineError) as error:
+        sys.stdout = None
+        reason = error.strerror if isinstance(error, OSError) else error
+        Messages().write(error_text(f"the text could not be written: {reason}", ""))
+        sys.exit(1)

@@ -7,9 +7,11 @@ help, its range and its TOML key cannot come apart.
 
 import inspect
 import os
+import resource
 import select
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -128,8 +130,14 @@ def _run(
     values: Mapping[str, Any],
 ) -> int:
     """Run a verb and turn how it ended into an exit code."""
+    begin = time.monotonic()
     try:
         function(context, values)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; on macOS bytes
+        mebibytes = memory / (2**20 if sys.platform == "darwin" else 2**10)
+        context.messages.detail(
+            f"took {time.monotonic() - begin:.1f} seconds and {mebibytes:.0f} MiB of memory"
+        )
         return 0
     except ClosedOutput:
         return 0

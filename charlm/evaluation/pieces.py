@@ -44,7 +44,7 @@ def document_pieces(
                 min(begin + piece_length, end),
                 fresh,
                 boundary_id if fresh else int(ids[begin - 1]),
-                0 if fresh else grammar_state(ids, start, begin, grammar),
+                0 if fresh else grammar.state_before(ids, begin),
             )
 
 
@@ -72,20 +72,5 @@ def window_pieces(
             min(begin + window, len(ids)),
             True,
             boundary_id if begin == start else int(ids[begin - 1]),
-            grammar_state(ids, start, begin, grammar),
+            grammar.state_before(ids, begin),
         )
-
-
-def grammar_state(ids: np.ndarray, start: int, position: int, grammar: Grammar) -> int:
-    """The spelling automaton's state before ids[position] in a document that starts at `start`.
-
-    Goes back only to the last token that leads to one state from every state.
-    """
-    certain = (grammar.next_state == grammar.next_state[0]).all(axis=0)  # (V,)
-    back = position
-    while back > start and not certain[ids[back - 1]]:
-        back -= 1
-    state = 0 if back == start else int(grammar.next_state[0, ids[back - 1]])
-    for token in ids[back:position]:
-        state = int(grammar.next_state[state, token])
-    return state

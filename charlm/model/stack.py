@@ -31,8 +31,8 @@ class Border(NamedTuple):
 class RecurrentLayer(nn.Module):
     """One layer of a cell: its weights, named and laid out as in torch.nn.
 
-    `precision` is the dtype of the matrix products. Parameters, and every state but the
-    output h, stay in the parameters' dtype.
+    `precision` is the dtype of the matrix products and of the output. Parameters and states
+    stay in the parameters' dtype.
     """
 
     def __init__(self, cell: Cell, input_size: int, hidden_size: int) -> None:
@@ -85,15 +85,13 @@ class RecurrentLayer(nn.Module):
         hidden_mask = drop.hidden_mask if drop.hidden_mask is None else drop.hidden_mask.to(x)
         library = provider(self.cell.name, x, hidden_mask) if kernel == "auto" else None
         if library is not None:
-            return library(x, state, *weights)
-        if kernel == "reference":
-            return reference.run(self.cell, x, state, *weights, hidden_mask)
-        return cast(
-            tuple[Tensor, State],
-            registry.resolve(registry.FUSED_KERNELS, self.cell.name)(
-                x, state, *weights, hidden_mask
-            ),
-        )
+            y, state = library(x, state, *weights)
+        elif kernel == "reference":
+            y, state = reference.run(self.cell, x, state, *weights, hidden_mask)
+        else:
+            fused = registry.resolve(registry.FUSED_KERNELS, self.cell.name)
+            y, state = fused(x, state, *weights, hidden_mask)
+        return y, tuple(part.to(self.weight_hh.dtype) for part in state)
 
 
 class RecurrentStack(nn.ModuleList):

@@ -63,6 +63,7 @@ class RunDirectory:
     def create(cls, path: str | Path, force: bool = False) -> Self:
         """An empty run at `path`; `force`: in place of the run that is there.
 
+        A run that ended before its text was read is no run yet, and is begun anew.
         Only a run's own entries are removed: other files in its folder stay, and a folder
         that is no run is left alone. Takes the lock while it works and releases it.
         Raises UsageError if there is a run (without `force`), something else, a process
@@ -88,7 +89,7 @@ class RunDirectory:
                 f"{path} is not empty, and it is not a run: nothing in it was touched",
                 "Choose another place with --out.",
             )
-        if not empty and not force:
+        if not empty and not force and _has_begun(run.path):
             raise UsageError(
                 f"{path} already holds a run",
                 "Go on with it by --resume, overwrite it by --force, or choose another --out.",
@@ -173,6 +174,14 @@ def is_run(path: Path) -> bool:
     return os.path.isdir(path) and (
         is_marked(path)
         or (os.path.isfile(path / "config.toml") and os.path.isdir(path / "checkpoints"))
+    )
+
+
+def _has_begun(path: Path) -> bool:
+    """Whether a run has a configuration or a checkpoint: something to lose, or to go on with."""
+    checkpoints = path / "checkpoints"
+    return os.path.lexists(path / "config.toml") or (
+        os.path.isdir(checkpoints) and bool(os.listdir(checkpoints))
     )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from charlm.draws import Draws
 from charlm.model.stack import Border
+from charlm.text.tokenizers.base import Grammar
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Window:
     """One step's tokens.
 
     inputs, targets (T, B) int64: the target is the input's next token. At a border the input
-    is the boundary token, and the state before it is empty. `first`: no state is carried in.
+    is the boundary token, and the state before it is empty. states (T, B): where the spelling
+    automaton stands before each target. `first`: no state is carried in.
     """
 
     inputs: Tensor
     targets: Tensor
+    states: np.ndarray
     borders: Sequence[Border]
     first: bool
     epoch: float  # passes over the text after this step
@@ -48,12 +51,14 @@ class StreamBatches:
         ids: np.ndarray,
         documents: np.ndarray,
         boundary_id: int,
+        grammar: Grammar,
         batch_size: int,
         bptt: int,
         reset_probability: float,
         seed: int,
     ) -> None:
-        self.ids, self.documents, self.boundary_id = ids, documents, boundary_id
+        self.ids, self.documents = ids, documents
+        self.boundary_id, self.grammar = boundary_id, grammar
         self.batch_size, self.bptt = batch_size, bptt
         self.reset_probability, self.seed = reset_probability, seed
         self.stream_length = len(ids) // batch_size
@@ -80,10 +85,16 @@ class StreamBatches:
         return Window(
             torch.from_numpy(inputs),
             torch.from_numpy(targets),
+            self._states(positions, targets),
             borders,
             index == 0,
             (step + 1) / self.windows_per_epoch,
         )
+
+    def _states(self, positions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """The grammar's state before each target; a text ends and begins in the free state."""
+        first = [self.grammar.state_before(self.ids, int(position)) for position in positions[0]]
+        return self.grammar.run(np.array(first), targets)[0]
 
     def _begins_document(self, positions: np.ndarray) -> np.ndarray:
         place = np.searchsorted(self.documents, positions)

@@ -5,6 +5,7 @@ from torch import Tensor
 from charlm.draws import Draws
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import LanguageModel
+from charlm.model.legal import LegalTokens
 from charlm.model.stack import StackState
 from charlm.training.batches import StreamBatches
 from charlm.training.loop import StepLoss
@@ -20,6 +21,7 @@ class LanguageModelling:
     ) -> None:
         self.model, self.batches, self.rates, self.seed = model, batches, rates, seed
         self.device = model.decoder.bias.device
+        self.legal = LegalTokens(batches.grammar.legal, self.device)
         self.state: StackState = model.empty_state(batches.batch_size)
 
     @property
@@ -39,7 +41,8 @@ class LanguageModelling:
             Draws(self.seed, step),
         )
         self.state = tuple(tuple(part.detach() for part in layer) for layer in state)
-        loss = cross_entropy(self.model, outputs, window.targets.to(self.device))
+        targets = window.targets.to(self.device)
+        loss = cross_entropy(self.model, outputs, targets, self.legal, window.states)
         return StepLoss(loss, window.tokens, window.epoch)
 
     def carried(self) -> dict[str, Tensor]:

@@ -94,6 +94,8 @@ class Loop:
         try:
             if state.step and self._evaluation_due():
                 self._evaluate()  # the one during which the run was interrupted
+            elif state.step and self.evaluations.best_step == state.step:
+                self._save(best=True)  # the run may have died between that evaluation and this
             while not self._out_of_patience():
                 progress = budget.progress(state.step)
                 if progress >= 1:

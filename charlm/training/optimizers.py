@@ -27,4 +27,4 @@ def adamw(named: NamedParameters, lr: float, weight_decay: float) -> torch.optim
     beta_2 is .99, not .999: a run of a few thousand steps must not remember its first ones.
     """
     groups = _decayed(named, weight_decay)
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), eps=1e-8, fused=True)
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), eps=1e-8, fused=True)

@@ -108,7 +108,10 @@ class _Resolution:
 
     def _model(self) -> None:
         facts, minutes = self.facts, self.config.budget.minutes
-        self._set("model.layers", 1, "one wide layer learns most per minute")
+        if self.config.regularisation.inter_layer_dropout in (AUTO, 0):
+            self._set("model.layers", 1, "one wide layer learns most per minute")
+        else:
+            self._set("model.layers", 2, "--inter-layer-dropout needs two")
         if minutes is not None:
             work = facts.rate * _EFFICIENCY * minutes * 60 / self.config.model.layers
             width = _REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT

@@ -41,6 +41,7 @@ def run(
         gates_x = ops.linear(x_t, weight_ih) + bias_ih  # (B, G*H)
         h, *rest = state
         read = h if hidden_mask is None else h * hidden_mask
-        state = cell.step(ops, gates_x, (read, *rest), weight_hh, bias_hh)
+        h, *rest = cell.step(ops, gates_x, (read, *rest), weight_hh, bias_hh)
+        state = (h.to(x.dtype), *rest)  # with bf16 products the rest of the state is fp32
         outputs.append(state[0])
     return torch.stack(outputs), state

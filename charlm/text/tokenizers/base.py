@@ -38,8 +38,9 @@ class Grammar:
     """Which token may follow which: an automaton of S states over V token ids; 0 is free.
 
     The measured probability of token v in state s is
-    p = (1 - floor_mass[s]) softmax(logits)[v] + floor_mass[s] floor[s, v]: tokens hardly
-    ever seen in training are driven to logits of -50, and the floor bounds their cost.
+    p = (1 - floor_mass[s]) q[v] + floor_mass[s] floor[s, v], with q the softmax over the
+    tokens legal in s: those hardly ever seen in training are driven to logits of -50, and
+    the floor bounds their cost.
     """
 
     next_state: npt.NDArray[np.uint8]  # (S, V) an illegal token leads where it would from state 0
@@ -60,6 +61,24 @@ class Grammar:
             before[time] = current
             current = self.next_state[current, tokens]
         return before, current
+
+    @cached_property
+    def _certain(self) -> npt.NDArray[np.bool_]:
+        """(V,) the tokens that lead to one and the same state from every state."""
+        return np.asarray((self.next_state == self.next_state[0]).all(axis=0))
+
+    def state_before(self, ids: npt.NDArray[Any], position: int) -> int:
+        """The state before ids[position] of a text that begins in the free state.
+
+        Goes back only to the last token after which the state is certain.
+        """
+        back = position
+        while back > 0 and not self._certain[ids[back - 1]]:
+            back -= 1
+        state = int(self.next_state[0, ids[back - 1]]) if back > 0 else 0
+        for token in ids[back:position]:
+            state = int(self.next_state[state, token])
+        return state
 
 
 class TokenStream:

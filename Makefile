@@ -1,0 +1,43 @@
+# Every target does all the set-up it needs, on a fresh clone, with Python 3.11 and make.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install demo test lint types check bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+install: $(VENV)/.installed ## make .venv with charlm in it
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install ## train on the text that comes with charlm and write with it
+	$(BIN)/charlm train --out runs/demo --minutes 1 --force
+	@echo
+	$(BIN)/charlm generate runs/demo --length 600 --length-unit characters --temperature 0.7
+	@echo
+	@echo "Your own text:  $(BIN)/charlm train mynotes.txt --out runs/mine"
+	@echo "                $(BIN)/charlm generate runs/mine \"The \""
+
+test: install ## run all tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+lint: install ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check charlm scripts tests
+
+types: install ## type check
+	$(BIN)/mypy
+
+check: lint types test ## the gate: lint, types, tests
+
+bench: install ## speed, side by side with plain PyTorch
+	$(BIN)/python scripts/bench.py
+
+clean: ## remove what was built (runs/ stays)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

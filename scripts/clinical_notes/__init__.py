@@ -1,0 +1,1 @@
+"""A probabilistic grammar of clinical notes whose every text has exactly one derivation."""

@@ -1,0 +1,193 @@
+"""Which options there are, by the names that users and scripts may rely on."""
+
+import re
+from typing import Any
+
+import pytest
+import typer
+
+from charlm import registry
+from charlm.cli.main import app
+from contract.command import call
+
+COMMON = {"--quiet", "-q", "--verbose", "-v", "--debug", "--json", "--help", "-h"}
+
+# The contract, by groups, as the interface names them.
+CONTRACT = {
+    "train": {
+        "corpus": "--valid --test --valid-fraction --test-fraction --encoding",
+        "tokenizing": "--tokenizer --vocab-size --min-count --word-split --word-oov --lowercase",
+        "model": "--cell --nonlinearity --layers --hidden-size --embedding-size --tie-weights "
+        "--no-tie-weights --init --direction",
+        "regularisation": "--inter-layer-dropout --temporal-dropout --temporal-dropout-kind "
+        "--input-dropout --embedding-dropout --output-dropout --dropout --weight-decay "
+        "--activation-penalty --temporal-activation-penalty --reset-probability",
+        "optimisation": "--optimizer --lr --schedule --warmup-steps --clip-norm --ema "
+        "--batch-size --bptt --precision --kernel --threads --device --seed",
+        "budget": "--epochs --steps --minutes --patience --eval-every --report-every --save-every",
+        "output": "--out --preset --config --set --dry-run --resume --force --init-from",
+    },
+    "generate": {
+        "all": "--prompts --length --length-unit --num-samples --temperature --top-k --top-p "
+        "--min-p --typical-p --repetition-penalty --greedy --beam --stop --seed --no-echo"
+    },
+    "evaluate": {"all": "--window --windows --dynamic --cache --precision"},
+    "score": {"all": "--per-token --carry-state"},
+    "info": {"all": ""},
+    "export": {"all": ""},
+}
+
+# Beyond the contract.
+MORE = {
+    "train": "-o --errors --temporal-dropout-mask",
+    "generate": "--no-greedy",
+    "evaluate": "--encoding --errors --threads --device --seed --kernel",
+    "score": "--errors --precision --threads --device --kernel",
+    "info": "",
+    "export": "",
+}
+
+# In the contract and still to come. Take a name away here when its option is there.
+NOT_YET = {
+    "train": "--vocab-size --word-split --word-oov --lowercase --nonlinearity --direction "
+    "--embedding-dropout --activation-penalty --temporal-activation-penalty --ema --init-from",
+    "generate": "--min-p --typical-p --repetition-penalty --beam",
+    "evaluate": "--dynamic --cache",
+    "score": "",
+    "info": "",
+    "export": "",
+}
+VERBS_NOT_YET = set(
+    "finetune-classify classify embed compare plot report gradients look correct verify doctor "
+    "audit".split()
+)
+
+CHOICES = {
+    "TOKENIZERS": "char byte word unigram bpe",
+    "CELLS": "lstm gru gru-cho rnn",
+    "TEMPORAL_DROPOUTS": "variational weight-drop zoneout",
+    "INITIALISATIONS": "default orthogonal identity uniform",
+    "OPTIMIZERS": "sgd nt-asgd rmsprop adam adamw",
+    "SCHEDULES": "constant cosine one-cycle stlr plateau",
+    "LOGIT_FILTERS": "temperature top_k top_p min_p typical_p repetition_penalty",
+}
+CHOICES_NOT_YET = {
+    "TOKENIZERS": "word unigram bpe",
+    "CELLS": "gru gru-cho rnn",
+    "TEMPORAL_DROPOUTS": "zoneout",
+    "INITIALISATIONS": "identity uniform",
+    "OPTIMIZERS": "sgd nt-asgd rmsprop adam",
+    "SCHEDULES": "one-cycle stlr plateau",
+    "LOGIT_FILTERS": "min_p typical_p repetition_penalty",
+}
+
+# What --help must show as the value that holds where an option is left out.
+DEFAULTS = {
+    "train": {
+        "--valid-fraction": "0.1", "--test-fraction": "0", "--tokenizer": "char",
+        "--encoding": "utf-8", "--errors": "strict", "--cell": "lstm", "--dropout": "1",
+        "--clip-norm": "1", "--save-every": "30", "--seed": "1", "--valid": "none",
+        "--test": "none", "--epochs": "none", "--steps": "none", "--patience": "none",
+        "--init": "orthogonal", "--optimizer": "adamw", "--schedule": "cosine",
+        "--reset-probability": "0.03",
+        **dict.fromkeys(
+            ("--layers", "--hidden-size", "--embedding-size", "--tie-weights", "--min-count",
+             "--inter-layer-dropout", "--temporal-dropout", "--temporal-dropout-kind",
+             "--temporal-dropout-mask", "--input-dropout", "--output-dropout", "--weight-decay",
+             "--lr", "--warmup-steps", "--batch-size", "--bptt", "--precision", "--kernel",
+             "--threads", "--device", "--minutes", "--eval-every", "--report-every"), "auto"
+        ),
+    },
+    "generate": {
+        "--length": "400", "--length-unit": "tokens", "--num-samples": "1", "--seed": "1",
+        "--temperature": "1", "--top-k": "none", "--top-p": "none", "--greedy": "False",
+    },
+    "evaluate": {
+        "--window": "none", "--windows": "none", "--encoding": "utf-8", "--errors": "strict",
+        "--precision": "auto", "--threads": "auto", "--device": "auto", "--seed": "1",
+        "--kernel": "auto",
+    },
+    "score": {
+        "--errors": "strict", "--precision": "auto", "--threads": "auto", "--device": "auto",
+        "--kernel": "auto",
+    },
+    "info": {},
+    "export": {},
+}  # fmt: skip
+
+VERBS = list(CONTRACT)
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def options(verb: str) -> list[Any]:
+    """The options of a verb, those of every verb among them."""
+    return [found for found in COMMANDS[verb].params if found.param_type_name == "option"]
+
+
+def names(verb: str) -> set[str]:
+    return {name for option in options(verb) for name in (*option.opts, *option.secondary_opts)}
+
+
+def contract(verb: str) -> set[str]:
+    return set(" ".join(CONTRACT[verb].values()).split())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_options_are_those_of_the_contract(verb: str) -> None:
+    not_yet, more = set(NOT_YET[verb].split()), set(MORE[verb].split())
+    assert not_yet <= contract(verb), "not yet, but not in the contract"
+    assert not more & contract(verb), "more, but in the contract"
+    assert names(verb) - COMMON == (contract(verb) - not_yet) | more
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_the_common_options(verb: str) -> None:
+    # -h and --help are the framework's own.
+    assert names(verb) >= COMMON - {"-h", "--help"}
+
+
+def test_verbs_are_those_of_the_contract() -> None:
+    assert set(COMMANDS) == set(VERBS)
+    assert not set(COMMANDS) & VERBS_NOT_YET
+
+
+@pytest.mark.parametrize("table", CHOICES)
+def test_choices_are_those_of_the_contract(table: str) -> None:
+    not_yet = set(CHOICES_NOT_YET[table].split())
+    assert set(getattr(registry, table)) == set(CHOICES[table].split()) - not_yet
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_is_documented_with_its_default(verb: str) -> None:
+    for option in options(verb):
+        help = option.help or ""
+        name = option.opts[0]
+        assert len(help.split()) >= 2, f"{name} has no help"
+        if name in DEFAULTS[verb]:
+            assert f"(default: {DEFAULTS[verb][name]})" in help, name
+        else:
+            # A flag that is off, or something that is not there unless it is given.
+            assert option.default in (None, False, ()), name
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_default_is_checked(verb: str) -> None:
+    shown = {
+        option.opts[0] for option in options(verb) if "(default: " in (option.help or "")
+    }
+    assert shown == set(DEFAULTS[verb])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_shows_every_option_and_an_example(verb: str) -> None:
+    shown = call(verb, "--help")
+    text = shown.out + shown.err
+    assert shown.code == 0
+    assert f"Example: charlm {verb} " in text
+    assert names(verb) <= set(re.findall(r"-{1,2}[a-z][a-z-]*", text))
+
+
+def test_help_shows_the_options_in_groups() -> None:
+    text = call("train", "--help").out.lower()
+    for group in ("corpus", "tokenizing", "model", "regularisation", "optimisation", "budget"):
+        assert f"─ {group} ─" in text

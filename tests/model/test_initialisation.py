@@ -1,0 +1,84 @@
+"""How weights start."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charlm import registry
+from charlm.draws import Draws
+from charlm.model.initialisation import xavier_uniform
+from charlm.model.language_model import Architecture, LanguageModel
+
+H, E, V = 48, 40, 30
+
+
+def model_of(seed=3, init="orthogonal", tie=False):
+    return LanguageModel(Architecture(V, "lstm", 2, H, E, tie)).initialise(init, Draws(seed, 0))
+
+
+def weights_of(model):
+    return {name: p.detach() for name, p in model.named_parameters()}
+
+
+def test_each_gate_is_an_orthogonal_matrix_of_its_own():
+    for layer in model_of().layers:
+        gates = layer.weight_hh.detach().double().split(H)
+        assert len(gates) == 4
+        for gate in gates:
+            torch.testing.assert_close(gate.T @ gate, torch.eye(H).double(), atol=1e-5, rtol=0)
+        assert not any(torch.allclose(gates[0], gate) for gate in gates[1:])
+
+
+def test_default_is_torchs_uniform():
+    for layer in model_of(init="default").layers:
+        bound = 1 / math.sqrt(H)
+        largest = float(layer.weight_hh.detach().abs().max())
+        assert 0.99 * bound < largest <= bound
+        assert float(layer.weight_hh.detach().std()) == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
+def test_input_weights_are_glorots():
+    w = torch.empty(4 * H, E)
+    xavier_uniform(w, torch.Generator().manual_seed(1))
+    bound = math.sqrt(6 / (4 * H + E))
+    assert 0.99 * bound < float(w.abs().max()) <= bound
+    for number, layer in enumerate(model_of().layers):
+        bound = math.sqrt(6 / (4 * H + (H if number else E)))
+        assert 0.99 * bound < float(layer.weight_ih.detach().abs().max()) <= bound
+
+
+def test_only_the_forget_gate_starts_biased():
+    for layer in model_of().layers:
+        wanted = np.zeros(4 * H, np.float32)
+        wanted[H : 2 * H] = 1  # gate order i, f, g, o
+        np.testing.assert_array_equal(layer.bias_ih.detach().numpy(), wanted)
+        assert not layer.bias_hh.any()
+
+
+def test_the_decoder_starts_small_and_without_bias():
+    model = model_of()
+    assert not model.decoder.bias.any()
+    assert float(model.decoder.weight.detach().abs().max()) <= 1 / math.sqrt(H)
+
+
+@pytest.mark.parametrize("tie", [False, True])
+@pytest.mark.parametrize("init", registry.INITIALISATIONS)
+def test_weights_follow_the_seed_alone(init, tie):
+    first = weights_of(model_of(3, init, tie))
+    torch.manual_seed(99)
+    torch.rand(5)
+    again, other = weights_of(model_of(3, init, tie)), weights_of(model_of(4, init, tie))
+    for name, weight in first.items():
+        assert torch.equal(weight, again[name]), name
+        assert torch.isfinite(weight).all()
+        if "bias" not in name:
+            assert not torch.equal(weight, other[name]), name
+
+
+def test_initialisations_differ_in_the_recurrent_weights_only():
+    one, two = weights_of(model_of(init="default")), weights_of(model_of(init="orthogonal"))
+    assert not torch.equal(one["layers.0.weight_hh"], two["layers.0.weight_hh"])
+    assert torch.equal(one["embedding.weight"], two["embedding.weight"])
+    assert torch.equal(one["layers.0.weight_ih"], two["layers.0.weight_ih"])

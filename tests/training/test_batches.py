@@ -1,0 +1,134 @@
+"""Windows of a text: what is read where, against the contract's words.
+
+With ids = 0, 1, 2, ... a token is its own position, so that the windows show where they were
+read from without a second implementation of the layout.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlm.training.batches import StreamBatches
+
+BOUNDARY = 10_000  # no position
+
+
+@st.composite
+def layouts(draw):
+    """(text length, document offsets, batch size, bptt, seed) with at least one window."""
+    batch, bptt = draw(st.integers(1, 5)), draw(st.integers(1, 7))
+    n = draw(st.integers(batch * bptt, batch * bptt * 6 + 5))
+    documents = {0} | draw(st.sets(st.integers(0, n - 1), max_size=6))
+    return n, np.array(sorted(documents)), batch, bptt, draw(st.integers(0, 2**31))
+
+
+def batches_of(layout, reset_probability=0.0):
+    n, documents, batch, bptt, seed = layout
+    ids = np.arange(n, dtype=np.uint16)
+    return StreamBatches(ids, documents, BOUNDARY, batch, bptt, reset_probability, seed)
+
+
+def fresh_of(window):
+    """(T, B) bool: before which tokens the state is set back."""
+    fresh = np.zeros(window.targets.shape, bool)
+    for border in window.borders:
+        assert bool(border.fresh.any()), "a border for nobody"
+        fresh[border.step] = border.fresh.numpy()
+    steps = [border.step for border in window.borders]
+    assert steps == sorted(set(steps))
+    return fresh
+
+
+def assert_same(a, b):
+    assert torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets)
+    assert np.array_equal(fresh_of(a), fresh_of(b))
+    assert (a.first, a.epoch) == (b.first, b.epoch)
+
+
+@settings(deadline=None, max_examples=60)
+@given(layouts(), st.sampled_from([0.0, 0.5]), st.randoms(use_true_random=False))
+def test_a_window_is_a_function_of_seed_and_step_alone(layout, resets, random):
+    batches = batches_of(layout, resets)
+    steps = list(range(min(12, 2 * batches.windows_per_epoch + 1)))
+    in_order = [batches.window(step) for step in steps]
+    shuffled = random.sample(steps, len(steps))
+    for step in shuffled:
+        np.random.seed(step)
+        torch.manual_seed(step)
+        assert_same(batches_of(layout, resets).window(step), in_order[step])
+
+
+@settings(deadline=None, max_examples=80)
+@given(layouts())
+def test_an_epoch_reads_contiguous_streams_and_no_position_twice(layout):
+    n, _, batch, bptt, _ = layout
+    batches = batches_of(layout)
+    assert batches.windows_per_epoch == n // batch // bptt
+    for epoch in range(3):
+        first = epoch * batches.windows_per_epoch
+        windows = [batches.window(first + k) for k in range(batches.windows_per_epoch)]
+        targets = torch.cat([window.targets for window in windows]).numpy()  # (time, B)
+        assert targets.shape == (batches.windows_per_epoch * bptt, batch)
+        assert len(np.unique(targets)) == targets.size
+        assert ((targets[1:] - targets[:-1]) % n == 1).all()
+        assert [window.first for window in windows] == [True] + [False] * (len(windows) - 1)
+        assert [window.epoch for window in windows] == pytest.approx(
+            [epoch + (k + 1) / len(windows) for k in range(len(windows))]
+        )
+        assert all(window.tokens == batch * bptt for window in windows)
+        if epoch == 0:
+            assert targets[0, 0] == 0
+
+
+@settings(deadline=None, max_examples=80)
+@given(layouts())
+def test_the_input_is_the_token_before_and_at_a_document_the_boundary(layout):
+    n, documents, *_ = layout
+    batches = batches_of(layout)
+    for step in range(2 * batches.windows_per_epoch):
+        window = batches.window(step)
+        inputs, targets, fresh = window.inputs.numpy(), window.targets.numpy(), fresh_of(window)
+        begins = np.isin(targets, documents)
+        assert np.array_equal(fresh, begins)
+        assert (inputs[begins] == BOUNDARY).all()
+        assert np.array_equal(inputs[~begins], targets[~begins] - 1)
+        assert window.inputs.dtype == window.targets.dtype == torch.int64
+
+
+def test_epochs_begin_at_different_places():
+    batches = batches_of((500, np.array([0]), 2, 5, 1))
+    per_epoch = batches.windows_per_epoch
+    places = [int(batches.window(e * per_epoch).targets[0, 0]) for e in range(8)]
+    assert places[0] == 0
+    assert len(set(places)) >= 7
+
+
+def test_resets_come_as_often_as_asked_at_window_starts_and_keep_the_true_input():
+    p, batch, bptt = 0.3, 4, 3
+    batches = batches_of((6000, np.array([0]), batch, bptt, 5), reset_probability=p)
+    plain = batches_of((6000, np.array([0]), batch, bptt, 5))
+    count = batches.windows_per_epoch
+    resets = np.zeros((count, batch), bool)
+    for step in range(count):
+        window = batches.window(step)
+        fresh = fresh_of(window)
+        assert torch.equal(window.inputs, plain.window(step).inputs)
+        assert not fresh[1:].any()
+        resets[step] = fresh[0]
+    drawn = resets[1:]  # the very first is the start of the document
+    for stream in range(batch):
+        expected, deviation = p * (count - 1), math.sqrt(p * (1 - p) * (count - 1))
+        assert abs(drawn[:, stream].sum() - expected) < 5 * deviation
+    both = (drawn[:, 0] & drawn[:, 1]).mean()
+    assert both == pytest.approx(p * p, abs=5 * p / math.sqrt(count)), "streams reset together"
+
+
+@pytest.mark.parametrize(("p", "share"), [(0.0, 0), (1.0, 1)])
+def test_no_resets_and_nothing_but_resets(p, share):
+    batches = batches_of((300, np.array([0]), 2, 3, 5), reset_probability=p)
+    found = [fresh_of(batches.window(step))[0] for step in range(1, 40)]
+    assert np.mean(found) == share

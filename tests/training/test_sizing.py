@@ -1,0 +1,118 @@
+"""What `auto` becomes: valid for every text, budget and machine."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlm.config import SETTINGS, Config
+from charlm.errors import DataError
+from charlm.precedence import Layer, build, read_toml, to_toml
+from charlm.settings import AUTO
+from charlm.training.sizing import MINIMUM_TOKENS, Facts, resolve
+
+
+def facts_of(tokens=1_000_000, vocabulary=65, rate=80.0):
+    return Facts(tokens, vocabulary, rate, "fp32", 2, "cpu")
+
+
+def config_of(**options):
+    keys = {field.name: key for key, field in SETTINGS.items()}
+    return build([Layer("options", {keys[name]: value for name, value in options.items()})])
+
+
+many_facts = st.builds(
+    facts_of,
+    st.one_of(st.integers(16, 2000), st.integers(16, 10**9)),
+    st.integers(2, 300_000),
+    st.floats(0.01, 1e6),
+)
+budgets = st.one_of(
+    st.fixed_dictionaries({"steps": st.integers(1, 10**9)}),
+    st.fixed_dictionaries({"epochs": st.floats(1e-3, 1e6)}),
+    st.fixed_dictionaries({"minutes": st.floats(1e-3, 1e6)}),
+    st.fixed_dictionaries({"minutes": st.floats(1e-3, 1e6), "steps": st.integers(1, 10**9)}),
+    st.just({}),
+)
+given_sizes = st.fixed_dictionaries(
+    {},
+    optional={
+        "batch_size": st.integers(1, 10**6),
+        "bptt": st.integers(1, 10**6),
+        "layers": st.integers(1, 64),
+        "hidden_size": st.integers(1, 65536),
+        "tie_weights": st.booleans(),
+        "temporal_dropout_kind": st.sampled_from(["variational", "weight-drop"]),
+        "inter_layer_dropout": st.sampled_from([0.0, 0.3]),
+    },
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(many_facts, budgets, given_sizes)
+def test_every_resolution_is_valid(facts, budget, sizes):
+    if sizes.get("layers") == 1:
+        sizes.pop("inter_layer_dropout", None)
+    config, choices = resolve(config_of(**budget, **sizes), facts)
+    for key, field in SETTINGS.items():
+        value = config.get(key)
+        if key not in ("tokenizer.min_count", "budget.eval_every"):  # auto when it runs, too
+            assert value != AUTO, key
+        assert field.setting.read(value, field.kind) == value, key
+    o = config.optimisation
+    assert facts.train_tokens // o.batch_size // o.bptt >= 1, "no window"
+    for choice in choices:
+        assert choice.reason and config.get(choice.key) is not None
+    chosen = {choice.key: choice.value for choice in choices}
+    assert all(config.get(key) == value for key, value in chosen.items())
+    # What was given stays, but a batch that the text cannot fill.
+    for name, value in {**budget, **sizes}.items():
+        key = next(key for key, field in SETTINGS.items() if field.name == name)
+        if name in ("batch_size", "bptt"):
+            assert config.get(key) <= value
+            assert config.get(key) == value or key in chosen
+        else:
+            assert config.get(key) == value
+    # And a run can read it back.
+    assert build([read_toml(to_toml(config), "config.toml")], resolved=True) == config
+
+
+@pytest.mark.parametrize("tokens", [0, 1, MINIMUM_TOKENS - 1])
+def test_a_text_too_small_for_anything_names_the_minimum(tokens):
+    with pytest.raises(DataError) as caught:
+        resolve(Config(), facts_of(tokens))
+    assert str(MINIMUM_TOKENS) in str(caught.value) and str(tokens) in str(caught.value)
+
+
+def test_a_tiny_text_reduces_the_batch_that_was_given_and_says_why():
+    config, choices = resolve(config_of(batch_size=32, bptt=64, steps=10), facts_of(100))
+    o = config.optimisation
+    assert o.batch_size * o.bptt <= 100
+    reasons = {choice.key: choice.reason for choice in choices}
+    assert "100 tokens are fewer than 32 streams of 64" in reasons["optimisation.batch_size"]
+
+
+def test_without_a_limit_five_minutes():
+    assert resolve(Config(), facts_of())[0].budget.minutes == 5
+    assert resolve(config_of(steps=3), facts_of())[0].budget.minutes is None
+    assert resolve(config_of(epochs=3), facts_of())[0].budget.minutes is None
+    assert resolve(config_of(epochs=3, minutes=2), facts_of())[0].budget.minutes == 2
+
+
+@pytest.mark.parametrize("limit", [{"steps": 500}, {"epochs": 2.0}])
+def test_without_minutes_the_machine_changes_nothing(limit):
+    """The same command gives the same network everywhere."""
+    slow, fast = (resolve(config_of(**limit), facts_of(rate=rate))[0] for rate in (1.0, 1000.0))
+    assert slow == fast
+
+
+def test_more_minutes_and_more_text_make_a_wider_network():
+    def width(minutes, tokens):
+        return resolve(config_of(minutes=minutes), facts_of(tokens))[0].model.hidden_size
+
+    assert width(1, 10**7) < width(10, 10**7) < width(100, 10**7)
+    assert width(10, 3000) < width(10, 10**7)
+
+
+def test_inter_layer_dropout_gets_the_layers_it_needs():
+    config, _ = resolve(config_of(steps=10, inter_layer_dropout=0.3), facts_of())
+    assert config.model.layers >= 2
