@@ -15,10 +15,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     part for part in (_ROOT, os.environ.get("PYTHONPATH")) if part
 )
 
-_WORDS = (
+_TEXT = (
     "the patient came to ward four with pain and slept well after tea at noon she was seen by "
     "a nurse who gave water rest and bread"
-).split()
+)
 
 
 def pytest_collection_finish() -> None:
@@ -29,10 +29,10 @@ def pytest_collection_finish() -> None:
 
 def words(seed: int, lines: int) -> str:
     """Some lines of eight words and a full stop, in ASCII but for one é in a hundred words."""
-    draw = random.Random(seed)
+    draw, known = random.Random(seed), _TEXT.split()
 
     def line() -> str:
-        found = " ".join(draw.choice(_WORDS) for _ in range(8))
+        found = " ".join(draw.choice(known) for _ in range(8))
         return found + (" café.\n" if draw.random() < 0.08 else ".\n")
 
     return "".join(line() for _ in range(lines))

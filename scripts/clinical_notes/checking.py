@@ -6,6 +6,9 @@ to right, and no text has two derivations under the same hidden case. The compar
 conditions inside the options, so it errs only towards complaint. Options whose conditions
 exclude each other are not compared, nor are those of hidden rules: their facts are certified by
 `clashing_verdicts`.
+
+Where both sides come to the same rule at the same time, both must write the same text for it if
+no text of that rule begins another (`_certain`); the comparison goes on behind it.
 """
 
 from collections.abc import Iterator
@@ -33,37 +36,104 @@ Point = tuple[str, str, Cell | None]  # text not yet compared, mark waiting, wha
 ANY_NUMBER = tuple(Option(1, (Literal(str(n)),)) for n in range(400))
 
 
+def _pairs(options: tuple[Option, ...]) -> Iterator[tuple[Option, Option]]:
+    """All pairs but those that differ at a glance."""
+    for i, one in enumerate(options):
+        for other in options[i + 1 :]:
+            a, b = (o.body[0] if o.body else None for o in (one, other))
+            if (
+                isinstance(a, Literal)
+                and isinstance(b, Literal)
+                and not a.text.startswith(b.text)
+                and not b.text.startswith(a.text)
+            ):
+                continue
+            yield one, other
+
+
 class Checker:
     """Compares what the options of a grammar can write."""
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._numbers: dict[Number, tuple[Option, ...]] = {}
+        self._certainties: dict[tuple[str, str], bool] = {}
 
     def clashes(self) -> list[str]:
         """Every decision at which two options are not told apart, with the text they share."""
         found = []
         for name, rule in self.grammar.rules.items():
             for options, rest in self._decisions(rule):
-                for i, one in enumerate(options):
-                    for other in options[i + 1 :]:
-                        if one.excludes(other):
-                            continue
-                        shared = self.shared(one.body, other.body, rest)
-                        if shared is not None:
-                            found.append(f"{name}: {shared!r}")
+                for one, other in _pairs(options):
+                    if one.excludes(other):
+                        continue
+                    shared = self.shared(one.body, other.body, rest)
+                    if shared is not None:
+                        found.append(f"{name}: {shared!r}")
         return found
 
     def clashing_verdicts(self) -> list[str]:
-        """Pairs of names of different diagnoses, one a beginning of the other."""
+        """Names of different diagnoses, or degrees, of which one begins the other.
+
+        The assessment stands behind a heading of its own, and its wording is chosen by options
+        that are told apart whatever the case; then follow degree and name. So if these cannot
+        be confused, a text cannot belong to two hidden cases.
+        """
+        degrees = self._options(Reference("degree"))
+        found = [
+            f"degree: {shared!r}"
+            for one, other in _pairs(degrees)
+            if (shared := self.shared(one.body, other.body, None)) is not None
+        ]
         names = [rule for rule in self.grammar.variants("name") if rule.name != "name"]
         bodies = [(rule.name, option.body) for rule in names for option in rule.options]
-        return [
+        return found + [
             f"{a} and {b}: {shared!r}"
             for i, (a, one) in enumerate(bodies)
             for b, other in bodies[i + 1 :]
             if a != b and (shared := self.shared(one, other, None)) is not None
         ]
+
+    def _certain(self, name: str, by: str) -> bool:
+        """No text of the rule is a proper beginning of another, under any facts whatever.
+
+        Variants by diagnosis are the same on both sides, so each is looked at alone; variants
+        by another fact (`by`) are taken together.
+        """
+        key = (name, by)
+        if key not in self._certainties:
+            variants = self.grammar.variants(name)
+            decisions = [found for rule in variants for found in self._decisions(rule)]
+            if by:
+                decisions.append((self._options(Reference(name)), None))
+            inner = {
+                (item.name, item.by)
+                for options, _ in decisions
+                for option in options
+                for item in option.body
+                if isinstance(item, Reference)
+            }
+            self._certainties[key] = (
+                not any(rule.hidden for rule in variants)
+                and all(self._certain(*reference) for reference in inner)
+                and not any(
+                    self.shared(one.body, other.body, rest, proper=True) is not None
+                    for options, rest in decisions
+                    for one, other in _pairs(options)
+                )
+            )
+        return self._certainties[key]
+
+    def _same_rule(self, a: Point, b: Point) -> bool:
+        if a[2] is None or b[2] is None or a[1] != b[1]:
+            return False
+        one, other = a[2].item, b[2].item
+        return (
+            isinstance(one, Reference)
+            and isinstance(other, Reference)
+            and (one.name, one.by) == (other.name, other.by)
+            and self._certain(one.name, one.by)
+        )
 
     def _decisions(self, rule: Choice) -> Iterator[tuple[tuple[Option, ...], Cell | None]]:
         """Each decision in a rule with what follows it there."""
@@ -97,8 +167,13 @@ class Checker:
             )
         return self._numbers[item]
 
-    def shared(self, one: Body, other: Body, rest: Cell | None) -> str | None:
-        """A text of `one` that begins a text of `other`, or the reverse; None if there is none."""
+    def shared(
+        self, one: Body, other: Body, rest: Cell | None, proper: bool = False
+    ) -> str | None:
+        """A text of `one` that begins a text of `other`, or the reverse; None if there is none.
+
+        `proper`: equal texts do not count.
+        """
         todo: list[tuple[Point, Point, str]] = [
             (("", "", push(one, rest)), ("", "", push(other, rest)), "")
         ]
@@ -114,12 +189,23 @@ class Checker:
                     left = (a[0][length:], *a[1:]), (b[0][length:], *b[1:])
                     todo.append((*left, common + a[0][:length]))
             elif (not a[0] and a[2] is None) or (not b[0] and b[2] is None):
-                return common
+                if not (proper and self._over(a) and self._over(b)):
+                    return common
+            elif not a[0] and not b[0] and self._same_rule(a, b):
+                assert a[2] is not None and b[2] is not None
+                todo.append((("", "", a[2].rest), ("", "", b[2].rest), f"{common}..."))
             elif not a[0]:
                 todo += [(next_a, b, common) for next_a in self._onward(a)]
             else:
                 todo += [(a, next_b, common) for next_b in self._onward(b)]
         return None
+
+    def _over(self, point: Point) -> bool:
+        """Nothing but bookkeeping is left."""
+        text, _, cell = point
+        while cell is not None and isinstance(cell.item, Assign | Capture | Mark):
+            cell = cell.rest
+        return not text and cell is None
 
     def _onward(self, point: Point) -> list[Point]:
         """The points that follow one whose text is used up."""

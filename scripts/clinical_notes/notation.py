@@ -191,9 +191,13 @@ def _braced(inner: str, where: str) -> list[Item]:
     reference = Reference(name, by or "")
     item: Item = reference
     if lowest:
-        item = Repeat(reference, int(lowest), int(highest), joiner or " ")
+        item = Repeat(reference, int(lowest), int(highest), _joiner(joiner))
     items: list[Item] = [Mark("^")] if capital else []
     return [*items, Capture(fact, False), item, Capture(fact, True)] if fact else [*items, item]
+
+
+def _joiner(written: str) -> str:
+    return (written.lstrip(",") or written) or " "
 
 
 def _number(inner: str, where: str) -> Number:

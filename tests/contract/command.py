@@ -202,8 +202,13 @@ def call(*arguments: str | Path) -> Finished:
 
     errors = io.StringIO()
     api.PROCESS_STARTED = time.monotonic()
-    with tempfile.TemporaryFile() as results, _descriptor_to(1, results):
-        with contextlib.redirect_stderr(errors):
+    with tempfile.TemporaryFile() as results:
+        with (
+            _descriptor_to(1, results),
+            open(1, "w", encoding="utf-8", closefd=False) as out,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(errors),
+        ):
             try:
                 app([str(argument) for argument in arguments], prog_name="charlm")
                 code = 0

@@ -57,9 +57,9 @@ NOT_YET = {
     "info": "",
     "export": "",
 }
-VERBS_NOT_YET = set(
+VERBS_NOT_YET = (
     "finetune-classify classify embed compare plot report gradients look correct verify doctor "
-    "audit".split()
+    "audit"
 )
 
 CHOICES = {
@@ -148,7 +148,7 @@ def test_every_verb_has_the_common_options(verb: str) -> None:
 
 def test_verbs_are_those_of_the_contract() -> None:
     assert set(COMMANDS) == set(VERBS)
-    assert not set(COMMANDS) & VERBS_NOT_YET
+    assert not set(COMMANDS) & set(VERBS_NOT_YET.split())
 
 
 @pytest.mark.parametrize("table", CHOICES)
@@ -172,9 +172,7 @@ def test_every_option_is_documented_with_its_default(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_default_is_checked(verb: str) -> None:
-    shown = {
-        option.opts[0] for option in options(verb) if "(default: " in (option.help or "")
-    }
+    shown = {option.opts[0] for option in options(verb) if "(default: " in (option.help or "")}
     assert shown == set(DEFAULTS[verb])
 
 

@@ -1,11 +1,13 @@
 """The language model against a plain one of torch.nn."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from charlm.draws import Draws
 from charlm.model.language_model import Architecture, LanguageModel
+from charlm.model.legal import LegalTokens
 from charlm.model.stack import Border
 from charlm.training.loss import cross_entropy
 
@@ -72,7 +74,8 @@ def test_logits_states_and_gradients_are_those_of_plain_torch(architecture, ids)
         torch.testing.assert_close(state[number][0], h[number], rtol=0, atol=1e-10)
         torch.testing.assert_close(state[number][1], c[number], rtol=0, atol=1e-10)
     loss = nn.functional.cross_entropy(logits.flatten(0, 1), ids[1:].flatten())
-    found = cross_entropy(ours, outputs, ids[1:])
+    everything = LegalTokens(np.ones((1, V), np.bool_), torch.device("cpu"))
+    found = cross_entropy(ours, outputs, ids[1:], everything, np.zeros((T, B), np.uint8))
     torch.testing.assert_close(found, loss, rtol=0, atol=1e-12)
     loss.backward()
     found.backward()
@@ -144,3 +147,32 @@ def test_the_kernel_is_no_part_of_what_a_model_is(kernel, ids):
     model.kernel = kernel
     found, _ = model(ids, model.empty_state(B))
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_the_softmax_is_over_what_may_stand_at_a_place(ids):
+    """q(v) = exp(y_v) / sum over the legal u of exp(y_u); no gradient reaches the others."""
+    legal = np.array([[1, 1, 0, 1, 0, 1, 1], [0, 0, 1, 0, 1, 0, 0]], np.bool_)
+    states = np.array([[0, 1, 0, 1], [0, 0, 1, 1], [1, 0, 0, 0]], np.uint8)
+    choices = [np.flatnonzero(row) for row in legal]
+    targets = np.array([[choices[s][n % len(choices[s])] for n, s in enumerate(r)] for r in states])
+    for chosen in (states, np.zeros_like(states)):
+        wanted_targets = targets if chosen is states else np.full_like(targets, 3)
+        model = LanguageModel(VARIANTS["untied"]).initialise("orthogonal", Draws(1, 0)).double()
+        outputs, _ = model(ids[:-1], model.empty_state(B))
+        y = model.logits(outputs).detach().numpy()
+        nats = [
+            np.log(np.exp(y[t, b][legal[chosen[t, b]]]).sum()) - y[t, b, wanted_targets[t, b]]
+            for t in range(T)
+            for b in range(B)
+        ]
+        loss = cross_entropy(
+            model,
+            outputs,
+            torch.from_numpy(wanted_targets),
+            LegalTokens(legal, torch.device("cpu")),
+            chosen,
+        )
+        assert loss.item() == pytest.approx(np.mean(nats), abs=1e-10)
+        loss.backward()
+        reached = model.decoder.bias.grad.numpy() != 0
+        assert np.array_equal(reached, legal[np.unique(chosen)].any(axis=0))

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlm.text.tokenizers.base import Grammar, TokenizerSettings, fit_tokenizer
 from charlm.training.batches import StreamBatches
 
 BOUNDARY = 10_000  # no position
@@ -29,7 +30,13 @@ def layouts(draw):
 def batches_of(layout, reset_probability=0.0):
     n, documents, batch, bptt, seed = layout
     ids = np.arange(n, dtype=np.uint16)
-    return StreamBatches(ids, documents, BOUNDARY, batch, bptt, reset_probability, seed)
+    anything = Grammar(
+        next_state=np.zeros((1, n), np.uint8),
+        legal=np.ones((1, n), np.bool_),
+        floor_mass=np.zeros(1),
+        floor=np.full((1, n), 1 / n),
+    )
+    return StreamBatches(ids, documents, BOUNDARY, anything, batch, bptt, reset_probability, seed)
 
 
 def fresh_of(window):
@@ -125,6 +132,33 @@ def test_resets_come_as_often_as_asked_at_window_starts_and_keep_the_true_input(
         assert abs(drawn[:, stream].sum() - expected) < 5 * deviation
     both = (drawn[:, 0] & drawn[:, 1]).mean()
     assert both == pytest.approx(p * p, abs=5 * p / math.sqrt(count)), "streams reset together"
+
+
+@pytest.mark.parametrize("kind", ["char", "byte"])
+def test_spelling_states_are_those_of_reading_each_document_from_its_start(kind):
+    """Documents full of spelled characters, so that windows begin inside of them."""
+    texts = ["aab\né聞aβb", "𐍈b\n", "b聞聞聞\n\naéé"]
+    tokenizer = fit_tokenizer(TokenizerSettings(kind=kind, min_count=None), ["aabb\n"])
+    encoded = [tokenizer.encode(text) for text in texts]
+    ids = np.concatenate(encoded)
+    wanted = []
+    for part in encoded:
+        state = 0
+        for token in part:
+            wanted.append(state)
+            state = tokenizer.grammar.next_state[state, token]
+        assert state == 0
+    assert len(set(wanted)) > 3
+    documents = np.cumsum([0, *map(len, encoded[:-1])])
+    for batch, bptt in ((1, 3), (2, 5), (3, 1)):
+        batches = StreamBatches(
+            ids, documents, tokenizer.boundary_id, tokenizer.grammar, batch, bptt, 0.0, 3
+        )
+        positions = batches_of((len(ids), documents, batch, bptt, 3))
+        for step in range(4 * batches.windows_per_epoch):
+            window, where = batches.window(step), positions.window(step).targets.numpy()
+            assert np.array_equal(window.targets.numpy(), ids[where])
+            assert np.array_equal(window.states, np.array(wanted)[where])
 
 
 @pytest.mark.parametrize(("p", "share"), [(0.0, 0), (1.0, 1)])

@@ -1,0 +1,326 @@
+"""The order of step, report, evaluate and save, and how a run ends."""
+
+import math
+import signal
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from charlm.errors import DivergedError, Interrupted
+from charlm.training import budget as budget_module
+from charlm.training import loop as loop_module
+from charlm.training.budget import Budget
+from charlm.training.interrupt import Interruption
+from charlm.training.listener import Listener
+from charlm.training.loop import Loop, Measured, StepLoss
+from charlm.training.state import Evaluations, TrainingState
+
+
+class Bowl:
+    """loss = a (w - 1)^2 with a from a list: a task of one weight."""
+
+    windows_per_epoch = 4
+
+    def __init__(self, factors=()):
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.factors = dict(enumerate(factors))
+        self.seen = []
+
+    def loss(self, step):
+        self.seen.append(step)
+        loss = self.factors.get(step, 1.0) * ((self.weight - 1) ** 2).sum()
+        return StepLoss(loss, 5, (step + 1) / 4)
+
+    def carried(self):
+        return {}
+
+    def restore(self, carried):
+        pass
+
+
+class Recorder(Listener):
+    def __init__(self):
+        self.heard = []
+
+    def begin(self, step, last_step, seconds):
+        self.heard.append(("begin", step, last_step, seconds))
+
+    def end(self):
+        self.heard.append("end")
+
+    def evaluated(self, evaluation):
+        self.heard.append(evaluation)
+
+
+class Run:
+    """A loop over a Bowl, with everything that happens in `events`."""
+
+    def __init__(self, figures=(), **changes):
+        self.task = changes.pop("task", None) or Bowl()
+        self.events, self.records, self.saved = [], [], []
+        self.figures = iter(figures)
+        self.listener, self.interruption = Recorder(), Interruption()
+        steps = changes.pop("steps", 10)
+        self.optimizer = torch.optim.SGD([self.task.weight], lr=1.0)
+        parts = {
+            "task": self.task,
+            "parameters": [self.task.weight],
+            "optimizer": self.optimizer,
+            "schedule": lambda progress: 1 - progress / 2,
+            "lr": 0.1,
+            "warmup_steps": 0,
+            "clip_norm": None,
+            "budget": Budget(None, steps, None, 4, 0.0),
+            "eval_every": 4,
+            "report_every": 2,
+            "save_every": 1e9,
+            "patience": None,
+            "save": self.save,
+            "evaluate": self.evaluate,
+            "sample": self.sample,
+            "log": self.log,
+            "listener": self.listener,
+            "interruption": self.interruption,
+        }
+        self.loop = Loop(**{**parts, **changes})
+
+    def save(self, state, best):
+        self.events.append(("save best" if best else "save", state.step))
+        self.saved.append((state.as_dict(), best, self.task.weight.detach().clone()))
+
+    def evaluate(self):
+        self.events.append(("evaluate", self.loop.state.step))
+        nats = next(self.figures)
+        if isinstance(nats, Exception):
+            raise nats
+        return Measured(nats, 2 * nats)
+
+    def sample(self, step):
+        return "text"
+
+    def log(self, record):
+        self.events.append((record["split"], record["step"]))
+        self.records.append(record)
+
+
+def test_after_a_step_report_then_evaluate_then_save_the_best():
+    run = Run(figures=[3.0, 4.0, 2.0])
+    run.loop.run()
+    assert run.task.seen == list(range(10))
+    assert run.events == [
+        ("train", 2),
+        ("train", 4),
+        ("evaluate", 4),
+        ("valid", 4),
+        ("save best", 4),
+        ("train", 6),
+        ("train", 8),
+        ("evaluate", 8),
+        ("valid", 8),  # worse: not saved as best
+        ("train", 10),
+        ("save", 10),  # before the last evaluation, which may take long
+        ("evaluate", 10),
+        ("valid", 10),
+        ("save best", 10),
+    ]
+    assert run.listener.heard[0] == ("begin", 0, 10, None)
+    assert run.listener.heard[-1] == "end"
+    evaluations = run.listener.heard[1:-1]
+    assert [(e.step, e.previous, e.best_step, e.is_best) for e in evaluations] == [
+        (4, None, 4, True),
+        (8, 6.0, 4, False),
+        (10, 8.0, 10, True),
+    ]
+
+
+def test_an_odd_last_step_is_reported_too():
+    run = Run(figures=[3.0, 2.0], steps=5)
+    run.loop.run()
+    assert [e for e in run.events if e[0] == "train"] == [("train", 2), ("train", 4), ("train", 5)]
+
+
+def test_the_records_are_those_of_the_interface_and_their_figures_means():
+    run = Run(figures=[3.0, 2.0], steps=6)
+    weight, losses, norms = 0.0, [], []
+    for step in range(6):
+        gradient = 2 * (weight - 1)
+        losses.append((weight - 1) ** 2)
+        norms.append(abs(gradient))
+        weight -= 0.1 * (1 - step / 6 / 2) * gradient
+    run.loop.run()
+    assert float(run.task.weight.detach()) == pytest.approx(weight, rel=1e-6)
+    train = [record for record in run.records if record["split"] == "train"]
+    keys = "step tokens seconds split nats_per_token lr gradient_norm tokens_per_second"
+    assert all(set(record) == set(keys.split()) for record in train)
+    for number, record in enumerate(train):
+        first = 2 * number
+        assert (record["step"], record["tokens"]) == (first + 2, 5 * (first + 2))
+        assert record["nats_per_token"] == pytest.approx(sum(losses[first : first + 2]) / 2)
+        assert record["gradient_norm"] == pytest.approx(sum(norms[first : first + 2]) / 2)
+        assert record["lr"] == pytest.approx(0.1 * (1 - (first + 1) / 6 / 2))
+        assert record["seconds"] > 0
+    valid = [record for record in run.records if record["split"] == "valid"]
+    assert [record["nats_per_token"] for record in valid] == [3.0, 2.0]
+    assert {"step", "tokens", "seconds", "split", "nats_per_token"} <= set(valid[0])
+
+
+def test_warm_up_multiplies_the_schedule():
+    run = Run(figures=[1.0] * 3, warmup_steps=4, report_every=1, steps=6)
+    run.loop.run()
+    rates = [record["lr"] for record in run.records if record["split"] == "train"]
+    wanted = [0.1 * (1 - s / 12) * min(1, (s + 1) / 4) for s in range(6)]
+    assert rates == pytest.approx(wanted)
+
+
+def test_patience_counts_evaluations_since_the_best():
+    run = Run(figures=[5.0, 4.0, 4.0, 4.5, 1.0], steps=100, patience=2)
+    run.loop.run()
+    assert run.loop.state.step == 16
+    assert [e for e in run.events if "save" in e[0]] == [
+        ("save best", 4),
+        ("save best", 8),
+        ("save", 16),
+    ]
+
+
+def test_a_run_out_of_patience_takes_no_further_step():
+    evaluations = Evaluations()
+    for step, nats in ((4, 1.0), (8, 2.0), (12, 3.0)):
+        evaluations.add(step, nats, nats)
+    run = Run(patience=2, steps=100, state=TrainingState(step=12), evaluations=evaluations)
+    run.loop.run()
+    assert run.task.seen == [] and run.events == [("save", 12)]
+
+
+def test_without_a_validation_text_nothing_is_evaluated():
+    run = Run(evaluate=None)
+    run.loop.run()
+    assert {name for name, _ in run.events} == {"train", "save"}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_step_that_diverged_is_not_taken_and_nothing_of_it_saved(bad):
+    run = Run(figures=[3.0], task=Bowl([1, 1, 1, 1, 1, bad]), save_every=0)
+    with pytest.raises(DivergedError) as caught:
+        run.loop.run()
+    assert caught.value.exit_code == 5
+    assert "step 6" in caught.value.what and "--lr" in caught.value.hint
+    state = run.loop.state
+    assert (state.step, state.tokens) == (5, 25)
+    assert max(saved["step"] for saved, _, _ in run.saved) == 5
+    assert all(math.isfinite(saved["sum_nats"]) for saved, _, _ in run.saved)
+    last = run.saved[-1][2]
+    assert torch.equal(run.task.weight, last), "the weight moved"
+    assert all(math.isfinite(record["nats_per_token"]) for record in run.records)
+    assert run.listener.heard[-1] == "end"
+
+
+def test_a_gradient_that_is_not_finite_is_not_taken_either():
+    class Cliff(Bowl):
+        def loss(self, step):
+            if step < 3:
+                return super().loss(step)
+            return StepLoss((self.weight - self.weight.detach()).sqrt().sum(), 5, 1.0)
+
+    run = Run(task=Cliff(), eval_every=100)
+    with pytest.raises(DivergedError):
+        run.loop.run()
+    assert run.loop.state.step == 3
+    assert torch.isfinite(run.task.weight).all()
+
+
+def test_a_signal_ends_the_run_after_saving_the_step_it_came_in():
+    run = Run(figures=[3.0])
+
+    class Task(Bowl):
+        def loss(self, step):
+            if step == 5:
+                run.interruption.note(signal.SIGTERM, None)
+            return super().loss(step)
+
+    run.loop.task = task = Task()
+    run.loop.parameters = [task.weight]
+    run.loop.optimizer = torch.optim.SGD([task.weight], lr=1.0)
+    run.task = task
+    with pytest.raises(Interrupted) as caught:
+        run.loop.run()
+    assert caught.value.exit_code == 143
+    assert run.events[-1] == ("save", 6)
+
+
+def test_a_signal_during_an_evaluation_saves_and_the_next_process_evaluates():
+    run = Run(figures=[Interrupted(signal.SIGINT, "interrupted by SIGINT")])
+    with pytest.raises(Interrupted) as caught:
+        run.loop.run()
+    assert caught.value.exit_code == 130
+    assert run.events == [("train", 2), ("train", 4), ("evaluate", 4), ("save", 4)]
+    saved = TrainingState.from_dict(run.saved[-1][0], "here")
+    assert (saved.step, saved.sum_steps) == (4, 0)
+    following = Run(figures=[3.0], steps=5, eval_every=4, state=saved)
+    following.loop.run = following.loop.run
+    following.figures = iter([3.0, 2.0])
+    following.loop.run()
+    assert following.task.seen == [4]
+    assert following.events[:3] == [("evaluate", 4), ("valid", 4), ("save best", 4)]
+
+
+def test_a_run_that_died_between_its_best_evaluation_and_the_save_makes_up_for_it():
+    """The last step was saved and measured, and the process killed before the link was set."""
+    evaluations = Evaluations()
+    evaluations.add(4, 3.0, 6.0)
+    evaluations.add(10, 2.0, 4.0)
+    run = Run(state=TrainingState(step=10, tokens=50), evaluations=evaluations)
+    run.loop.run()
+    assert run.task.seen == []
+    assert ("save best", 10) in run.events
+    assert not any(name == "evaluate" for name, _ in run.events)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Every look at the clock takes a second."""
+    ticks = iter(range(10**6))
+    ticking = SimpleNamespace(monotonic=lambda: float(next(ticks)))
+    monkeypatch.setattr(loop_module, "time", ticking)
+    monkeypatch.setattr(budget_module, "time", ticking)
+
+
+def test_checkpoints_come_by_the_clock_but_never_change_the_course(clock):
+    often = Run(figures=[3.0, 4.0, 2.0], save_every=0)
+    often.loop.run()
+    seldom = Run(figures=[3.0, 4.0, 2.0])
+    seldom.loop.run()
+    assert len(often.saved) > len(seldom.saved)
+    assert torch.equal(often.task.weight, seldom.task.weight)
+
+    def figures(run):
+        return [
+            {k: v for k, v in r.items() if k not in ("seconds", "tokens_per_second")}
+            for r in run.records
+        ]
+
+    assert figures(often) == figures(seldom)
+
+
+def test_states_come_back_from_what_is_stored():
+    state = TrainingState(step=3, tokens=15, seconds=0.1 + 0.2, sum_nats=1 / 3, sum_steps=1)
+    assert TrainingState.from_dict(state.as_dict(), "here") == state
+    from charlm.errors import RunError
+
+    for values in ({**state.as_dict(), "more": 1}, {"step": 3}):
+        with pytest.raises(RunError, match="counters"):
+            TrainingState.from_dict(values, "here")
+
+
+def test_evaluations_are_read_back_from_the_metrics():
+    evaluations, records = Evaluations(), []
+    for step, nats in ((2, 3.0), (4, 1.5), (6, 1.5), (8, 2.0)):
+        assert evaluations.add(step, nats, 2 * nats) == (step < 6)
+        records.append({"split": "train", "step": step, "nats_per_token": 0.1})
+        records.append(
+            {"split": "valid", "step": step, "nats_per_token": nats, "bits_per_character": 2 * nats}
+        )
+    assert (evaluations.best_step, evaluations.since_best, evaluations.last_bits) == (4, 2, 4.0)
+    assert Evaluations.of(records) == evaluations
