@@ -1,4 +1,4 @@
-"""python -m charlm"""
+"""`python -m charlm`: the same as the command."""
 
 from charlm.cli.main import main
 

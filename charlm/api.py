@@ -26,6 +26,7 @@ from charlm.training.listener import Listener
 if TYPE_CHECKING:
     from charlm.planning import Plan
 
+CORPORA = Path(__file__).parent / "corpora"
 PROCESS_STARTED = time.monotonic()  # what --minutes counts from
 
 
@@ -58,10 +59,12 @@ def train(
         config, given = _configuration(settings)
     elif settings:
         raise UsageError("both config and single settings are given", "Give one of them.")
+    goes_on = resume and (Path(out) / "config.toml").exists()
+    sources, config = ([], config) if goes_on and not texts else _sources(texts, config)
     request = Request(
         out=Path(out),
         config=config,
-        sources=list(texts) or ([] if resume else [embedded_corpus()]),
+        sources=sources,
         given=given,
         resume=resume,
         force=force,
@@ -83,16 +86,22 @@ def plan(
     from charlm.planning import plan as make_plan
 
     with tempfile.TemporaryDirectory() as folder:
-        sources = list(texts) or [embedded_corpus()]
+        sources, config = _sources(texts, config)
         request = Request(out=Path(), config=config, sources=sources, stdin=stdin)
         return make_plan(request, listener or Listener(), Path(folder))
 
 
-def embedded_corpus() -> Path:
-    """The text that comes with charlm."""
-    from importlib.resources import files
-
-    return Path(str(files("charlm.corpora"))) / "clinical_notes" / "train.txt"
+def _sources(texts: Sequence[str | Path], config: Config) -> tuple[list[str | Path], Config]:
+    """The texts, or without any the embedded corpus with its own splits."""
+    if texts:
+        return list(texts), config
+    folder = CORPORA / "clinical_notes"
+    own = {
+        f"corpus.{part}": str(folder / f"{part}.txt")
+        for part in ("valid", "test")
+        if config.get(f"corpus.{part}") is None
+    }
+    return [folder / "train.txt"], config.with_values(own)
 
 
 def export(run: str | Path, file: str | Path) -> None:

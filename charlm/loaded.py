@@ -1,10 +1,10 @@
 """A trained model, ready to write, measure and score. Writing imports no torch."""
 
-import io
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -150,9 +150,22 @@ class Model:
         raise DataError(f"{self.stored.path} has neither a test nor a valid part", hint)
 
     def score(self, lines: Iterable[str], *, carry_state: bool = False) -> Iterator["ScoredLine"]:
-        """Bits of each line, as `charlm score`. A line may hold its line break at the end."""
-        data = io.BytesIO("".join(lines).encode("utf-8"))
-        return self.score_stream(data, name="lines", carry_state=carry_state)
+        """Bits of each line, as `charlm score`. A line may hold its line break at the end.
+
+        DataError: an empty line without one, which has no token; a lone surrogate.
+        """
+        from charlm.evaluation.scoring import LineScorer
+
+        model = self._prepared("auto", "auto", "auto", "auto")
+        scorer = LineScorer(model, self.tokenizer, carry_state)
+        remaining = iter(lines)
+        while batch := list(islice(remaining, _LINES)):
+            if "" in batch:
+                raise DataError(
+                    "an empty line without a line break has no token to score",
+                    "Leave it out, or give it its line break.",
+                )
+            yield from scorer.score(batch)
 
     def score_stream(
         self,

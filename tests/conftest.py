@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,14 @@ def pytest_collection_finish() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
-def words(seed: int, lines: int) -> str:
-    """Some lines of eight words and a full stop, in ASCII but for one é in a hundred words."""
+@pytest.fixture(scope="session")
+def words() -> Callable[[int, int], str]:
+    """words(seed, lines): that many lines of our own making."""
+    return _words
+
+
+def _words(seed: int, lines: int) -> str:
+    """Lines of eight words and a full stop, in ASCII but for a café in one line of twelve."""
     draw, known = random.Random(seed), _TEXT.split()
 
     def line() -> str:
@@ -42,7 +49,7 @@ def words(seed: int, lines: int) -> str:
 def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """About 6,000 characters of text."""
     path = tmp_path_factory.mktemp("text") / "tiny.txt"
-    path.write_text(words(1, 150), encoding="utf-8")
+    path.write_text(_words(1, 150), encoding="utf-8")
     return path
 
 

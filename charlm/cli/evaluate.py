@@ -1,4 +1,4 @@
-"""charlm evaluate"""
+"""charlm evaluate: the figures of a text."""
 
 from collections.abc import Mapping
 from pathlib import Path

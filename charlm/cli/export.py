@@ -1,4 +1,4 @@
-"""charlm export"""
+"""charlm export: one file to take away."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""charlm generate"""
+"""charlm generate: prompts in, samples out."""
 
 import io
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""charlm info"""
+"""charlm info: what a run is."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""charlm score"""
+"""charlm score: a line in, a line out."""
 
 from collections.abc import Mapping
 from pathlib import Path

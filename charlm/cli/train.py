@@ -1,4 +1,4 @@
-"""charlm train"""
+"""charlm train: its options, and what is shown before and after."""
 
 import shlex
 from collections.abc import Mapping

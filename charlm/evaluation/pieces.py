@@ -59,18 +59,24 @@ def window_pieces(
 ) -> Iterator[Piece]:
     """Windows of `window` tokens, each from the empty state with the true token before it.
 
-    Every window of the text in order (the tail is a shorter one), or `count` random ones.
+    Every window of each document in order (its tail is a shorter one), or `count` random ones,
+    which end where their document does.
     """
+    ends = np.append(documents[1:], len(ids))
     if count is None:
-        begins = list(range(0, len(ids), window))
+        begins = [
+            begin
+            for start, end in zip(documents.tolist(), ends.tolist(), strict=True)
+            for begin in range(start, end, window)
+        ]
     else:
         begins = generator.integers(0, max(1, len(ids) - window + 1), count).tolist()
     for begin in begins:
-        start = int(documents[np.searchsorted(documents, begin, side="right") - 1])
+        document = np.searchsorted(documents, begin, side="right") - 1
         yield Piece(
             begin,
-            min(begin + window, len(ids)),
+            min(begin + window, int(ends[document])),
             True,
-            boundary_id if begin == start else int(ids[begin - 1]),
+            boundary_id if begin == documents[document] else int(ids[begin - 1]),
             grammar.state_before(ids, begin),
         )

@@ -85,8 +85,15 @@ class TokenReader:
                 if not group[p].fresh and not _met(borders[p][0], borders[p - 1][-1]):
                     starts[p] = borders[p - 1][-1]
                     pending.append(p)
-        self.carried = borders[-1][-1]
+        self.carried = self._end(ids, group[-1], borders[-1])
         return nats
+
+    def _end(self, ids: np.ndarray, piece: Piece, borders: list[StackState]) -> StackState:
+        """The state after a piece: what was read beside longer ones was padded at its end."""
+        whole, rest = divmod(len(piece), CHUNK)
+        if not rest:
+            return borders[-1]
+        return self._chunk(ids, [piece], whole, borders[whole], np.zeros(1, np.uint8))[1]
 
     def _run(
         self,
@@ -140,7 +147,7 @@ class TokenReader:
 
         Returns -log p (T, B), the state and the spelling states after it. A piece that ends
         inside the chunk is padded with its last token: what it gives there, its state too, is
-        never used, since the piece that follows it begins a document.
+        never used, since the piece that follows it begins a document (or see `_end`).
         """
         begins = np.array([piece.begin + chunk * CHUNK for piece in pieces])
         ends = np.array([piece.end for piece in pieces])
@@ -165,7 +172,9 @@ class TokenReader:
         model_nats = torch.cat(parts).double().numpy().reshape(targets.shape)
         mass = self.grammar.floor_mass[before]
         floor = self.grammar.floor[before, targets]
-        return -np.log((1 - mass) * np.exp(-model_nats) + mass * floor), state, spelling
+        with np.errstate(divide="ignore"):  # a padding may be illegal where it stands
+            nats = -np.log((1 - mass) * np.exp(-model_nats) + mass * floor)
+        return nats, state, spelling
 
 
 def _met(a: StackState, b: StackState) -> bool:

@@ -124,6 +124,11 @@ class Checker:
             )
         return self._certainties[key]
 
+    @staticmethod
+    def _at_rule(point: Point) -> bool:
+        """At a rule, and so better held back until the other side has come to one too."""
+        return point[2] is not None and isinstance(point[2].item, Reference)
+
     def _same_rule(self, a: Point, b: Point) -> bool:
         if a[2] is None or b[2] is None or a[1] != b[1]:
             return False
@@ -194,7 +199,7 @@ class Checker:
             elif not a[0] and not b[0] and self._same_rule(a, b):
                 assert a[2] is not None and b[2] is not None
                 todo.append((("", "", a[2].rest), ("", "", b[2].rest), f"{common}..."))
-            elif not a[0]:
+            elif not a[0] and (b[0] or not self._at_rule(a) or self._at_rule(b)):
                 todo += [(next_a, b, common) for next_a in self._onward(a)]
             else:
                 todo += [(a, next_b, common) for next_b in self._onward(b)]

@@ -46,11 +46,9 @@ def push(body: Body, rest: Cell | None) -> Cell | None:
 
 def marked(kind: str, text: str) -> str:
     """`text` after a mark: capitalised, or with its article."""
-    if kind == "a":
-        return with_article(text)
-    return (text if kind == "^" else with_article(text))[0].upper() + (
-        text if kind == "^" else with_article(text)
-    )[1:]
+    if kind != "^":
+        text = with_article(text)
+    return text if kind == "a" else text[0].upper() + text[1:]
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,8 @@ def to_decision(state: State, written: list[str], text: str | None) -> State | N
                     return None
                 position += len(piece)
             case Mark():
-                assert not mark, "two marks before one text"
-                mark = item.kind
+                # Capitalising and an article in either order are a capital article.
+                mark = item.kind if mark in ("", item.kind) else "A"
             case Assign():
                 value = facts.values.get(item.source, "")
                 facts = facts._replace(values={**facts.values, item.target: value})

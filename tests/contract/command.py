@@ -24,6 +24,12 @@ from typing import Any
 
 SECONDS = 60  # no command may take longer
 
+# Options that make `train` take three small steps.
+QUICK = (
+    "--steps", "3", "--hidden-size", "8", "--batch-size", "2", "--bptt", "8", "--threads", "1",
+    "--precision", "fp32", "--device", "cpu",
+)  # fmt: skip
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     ["pytest", "charlm.cli.main", "charlm.training_run", "charlm.evaluation.scoring",

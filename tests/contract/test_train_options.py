@@ -164,7 +164,7 @@ ROWS = [
     Row("--minutes", "none", "0.000001", summary("steps"), is_(12, 0)),
     # So high a rate makes every evaluation worse than the first.
     Row("--patience", "none", "1", summary("steps"), fewer,
-        also={"--eval-every": "4", "--lr": "5"}),
+        also={"--eval-every": "1", "--lr": "5"}),
     Row("--eval-every", "12", "4", lambda ran: ran.lines("valid"), is_(1, 3)),
     Row("--report-every", "12", "4", lambda ran: ran.lines("train"), is_(1, 3)),
     # At the end, and as the best, and after each of the steps.

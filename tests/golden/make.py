@@ -22,7 +22,7 @@ from charlm.training.schedules import cosine, warm_up
 from reference.texts import english
 
 FILE = Path(__file__).parent / "lstm_losses.json"
-STEPS, SEED = 20, 5
+STEPS, SEED, LR = 20, 5, 0.03
 
 
 def losses(kernel: str, temporal: DropoutRates) -> list[float]:
@@ -47,11 +47,11 @@ def _losses(kernel: str, rates: DropoutRates) -> list[float]:
         ids, documents, tokenizer.boundary_id, tokenizer.grammar, 4, 16, 0.1, SEED
     )
     task = LanguageModelling(model, batches, rates, SEED)
-    optimizer = adamw(model.named_parameters(), 0.01, 0.1)
+    optimizer = adamw(model.named_parameters(), LR, 0.1)
     found = []
     for step in range(STEPS):
         for group in optimizer.param_groups:
-            group["lr"] = 0.01 * cosine(step / STEPS) * warm_up(step, 3)
+            group["lr"] = LR * cosine(step / STEPS) * warm_up(step, 3)
         loss = task.loss(step).loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -258,9 +258,7 @@ def test_a_signal_during_an_evaluation_saves_and_the_next_process_evaluates():
     assert run.events == [("train", 2), ("train", 4), ("evaluate", 4), ("save", 4)]
     saved = TrainingState.from_dict(run.saved[-1][0], "here")
     assert (saved.step, saved.sum_steps) == (4, 0)
-    following = Run(figures=[3.0], steps=5, eval_every=4, state=saved)
-    following.loop.run = following.loop.run
-    following.figures = iter([3.0, 2.0])
+    following = Run(figures=[3.0, 2.0], steps=5, eval_every=4, state=saved)
     following.loop.run()
     assert following.task.seen == [4]
     assert following.events[:3] == [("evaluate", 4), ("valid", 4), ("save best", 4)]

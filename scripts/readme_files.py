@@ -1,0 +1,59 @@
+"""The README's list of files, one line a file, from their docstrings.
+
+python scripts/readme_files.py          rewrites it
+python scripts/readme_files.py --check  exits with 1 if it is not up to date
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+BEGIN, END = "<!-- files: made by scripts/readme_files.py -->\n", "<!-- end of files -->\n"
+# The stations of the text on its way, in order; then what holds them together.
+FOLDERS = (
+    "text",
+    "text/tokenizers",
+    "model",
+    "model/cells",
+    "model/kernels",
+    "training",
+    "runs",
+    "generation",
+    "evaluation",
+    "report",
+    "cli",
+    "",
+)
+
+
+def first_line(path: Path) -> str:
+    """What a file's docstring says it is."""
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    return (docstring or "").split("\n\n")[0].replace("\n", " ").split(" |")[0]
+
+
+def table() -> str:
+    """A Markdown table of charlm/ and scripts/."""
+    lines = ["| file | what it is |", "|---|---|"]
+    for folder in (*(f"charlm/{name}".rstrip("/") for name in FOLDERS), "scripts"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            said = first_line(path)
+            if said and path.name != "__init__.py":
+                lines.append(f"| `{path.relative_to(ROOT)}` | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    text = README.read_text("utf-8")
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    new = head + BEGIN + table() + END + tail
+    if "--check" in sys.argv[1:]:
+        sys.exit(new != text)
+    README.write_text(new, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Where settings come from: defaults < preset < file < options; and what --dry-run shows."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlm import precedence
+from contract.command import call
+from contract.test_options import DEFAULTS
+
+
+def planned(*arguments: str | Path) -> dict[str, Any]:
+    done = call("train", *arguments, "--dry-run", "--json")
+    assert done.code == 0, done.err
+    found: dict[str, Any] = json.loads(done.out)
+    return found
+
+
+@pytest.fixture
+def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    (folder / "small.toml").write_text(
+        "[model]\nhidden_size = 11\nlayers = 2\n[optimisation]\nlr = 0.011\nbptt = 11\n"
+    )
+    monkeypatch.setattr(precedence, "PRESETS", folder)
+    return "small"
+
+
+def test_precedence(preset: str, tiny_text: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[model]\nhidden_size = 22\n[optimisation]\nlr = 0.022\nbatch_size = 2\n")
+    sources = ["--preset", preset, "--config", file, "--set", "optimisation.lr=0.033"]
+    config = planned(tiny_text, *sources, "--set", "model.embedding_size=33")["config"]
+    assert config["model"]["layers"] == 2  # the preset alone
+    assert config["optimisation"]["bptt"] == 11
+    assert config["model"]["hidden_size"] == 22  # the file over the preset
+    assert config["optimisation"]["batch_size"] == 2
+    assert config["optimisation"]["lr"] == 0.033  # --set over the file
+    assert config["model"]["embedding_size"] == 33
+    over = planned(tiny_text, *sources, "--lr", "0.044", "--hidden-size", "44")["config"]
+    assert over["optimisation"]["lr"] == 0.044  # the option over everything
+    assert over["model"]["hidden_size"] == 44
+
+
+def test_no_preset_is_applied_by_itself(preset: str, tiny_text: Path) -> None:
+    assert planned(tiny_text)["config"]["optimisation"]["bptt"] != 11
+
+
+def test_unknown_preset(preset: str) -> None:
+    refused = call("train", "--preset", "smal", "--dry-run")
+    assert refused.code == 2
+    assert "did you mean small?" in refused.err
+
+
+def test_all_problems_at_once_with_the_nearest_names(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "[model]\nhiden_size = 22\nlayers = 0\n[optimisation]\nlr = nan\nseed = true\n"
+        "[corpse]\na = 1\n"
+    )
+    refused = call(
+        "train", "--config", file, "--set", "budget.step=3", "--bptt", "-1", "--cell", "lsmt",
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert refused.code == 2
+    for problem in (
+        f"{file}: no setting model.hiden_size (did you mean model.hidden_size?)",
+        f"{file}: model.layers is 0; needed: a whole number from 1 to 64",
+        f"{file}: optimisation.lr is nan; needed: a number above 0",
+        f"{file}: optimisation.seed is True; needed: a whole number",
+        f"{file}: no setting corpse.a",
+        "--set: no setting budget.step (did you mean budget.steps?)",
+        "--bptt is -1; needed: a whole number from 1",
+        "--cell is lsmt; needed: lstm",
+    ):
+        assert problem in refused.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--config", "nothing.toml"),
+        ("--config", "BAD"),
+        ("--set", "model.layers"),
+        ("--set", "layers=2"),
+        ("--preset", "../../etc/passwd"),
+    ],
+    ids=" ".join,
+)
+def test_bad_source_is_refused(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("layers = = 2")
+    words = [str(tmp_path / "bad.toml") if word == "BAD" else word for word in arguments]
+    refused = call("train", "--out", tmp_path / "run", *words)
+    assert refused.code == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_dry_run_shows_everything_resolved_and_makes_nothing(
+    tiny_text: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    done = call("train", tiny_text, "--out", out, "--dry-run", "--steps", "7")
+    assert done.code == 0
+    assert not out.exists()
+    config = tomllib.loads(done.out)
+    assert set(config) == {
+        "corpus", "tokenizer", "model", "regularisation", "optimisation", "budget"
+    }  # fmt: skip
+    shown = {f"--{name.replace('_', '-')}" for section in config.values() for name in section}
+    assert shown == set(DEFAULTS["train"])
+    left = {name for section in config.values() for name, v in section.items() if v == "auto"}
+    assert left <= {"min_count", "kernel"}, "auto stands only where its meaning is fixed"
+    assert "parameters" in done.err and "MiB" in done.err
+    assert "tokens to train on" in done.err
+
+
+def test_dry_run_counts_parameters(tiny_text: Path) -> None:
+    found = planned(
+        tiny_text, "--hidden-size", "5", "--embedding-size", "4", "--layers", "2", "--tokenizer",
+        "byte", "--no-tie-weights",
+    )  # fmt: skip
+    V, E, H = 256, 4, 5
+    lstm = 4 * H * (E + H + 2) + 4 * H * (H + H + 2)
+    assert found["parameters"] == V * E + lstm + V * H + V
+    text = tiny_text.read_text("utf-8")
+    assert found["train_tokens"] == len(text[: len(text) * 9 // 10].encode())
+    assert found["memory_bytes"] > 4 * 4 * found["parameters"]
+    assert set(found["reasons"]) >= {"optimisation.lr", "optimisation.batch_size"}
+
+
+def test_file_of_a_dry_run_gives_the_same_run(tiny_text: Path, tmp_path: Path) -> None:
+    options = ["--steps", "7", "--hidden-size", "5", "--clip-norm", "none", "--precision", "fp32"]
+    first = call("train", tiny_text, "--dry-run", *options)
+    file = tmp_path / "resolved.toml"
+    file.write_text(first.out)
+    again = call("train", tiny_text, "--dry-run", "--config", file)
+    assert again.code == 0, again.err
+    assert again.out == first.out

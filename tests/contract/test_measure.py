@@ -1,0 +1,287 @@
+"""`charlm evaluate` and `charlm score`: figures that add up, and options that change them."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charlm.model.kernels import lstm, reference
+from contract.command import call
+from contract.test_options import COMMON, names
+
+KEYS = (
+    "tokens characters bytes words nats_per_token perplexity bits_per_character bits_per_byte "
+    "word_perplexity oov_rate"
+)
+CUDA = torch.cuda.is_available()
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory, words: Callable[[int, int], str]) -> Path:
+    """New text with an empty line, characters never seen, and no line break at its end."""
+    path = tmp_path_factory.mktemp("measured") / "new.txt"
+    path.write_text(words(7, 40) + "\n李白\tΩ\r\n" + words(8, 3) + "the end", "utf-8")
+    return path
+
+
+def evaluate(run: Path, *arguments: str | Path) -> dict[str, Any]:
+    done = call("evaluate", run, *arguments, "--json")
+    assert done.code == 0, done.err
+    found: dict[str, Any] = json.loads(done.out)
+    return found
+
+
+def score(run: Path, *arguments: str | Path) -> list[dict[str, Any]]:
+    done = call("score", run, *arguments, "--json")
+    assert done.code == 0, done.err
+    return [json.loads(line) for line in done.out.split("\n")[:-1]]
+
+
+def test_evaluate_json_keys_and_what_they_mean(tiny_run: Path, text: Path) -> None:
+    found = evaluate(tiny_run, text)
+    content = text.read_bytes().decode("utf-8")
+    assert list(found) == KEYS.split()
+    assert found["characters"] == len(content)
+    assert found["bytes"] == len(content.encode())
+    assert found["words"] == len(content.split())
+    # A marker and its bytes stand for each of 李 白 Ω \t \r, which the training text has not.
+    assert found["tokens"] == len(content) - 5 + 5 + (3 + 3 + 2 + 1 + 1)
+    nats = found["nats_per_token"] * found["tokens"]
+    bits = nats / math.log(2)
+    assert found["perplexity"] == pytest.approx(math.exp(found["nats_per_token"]))
+    assert found["bits_per_character"] == pytest.approx(bits / len(content))
+    assert found["bits_per_byte"] == pytest.approx(bits / len(content.encode()))
+    breaks = content.count("\n")
+    assert found["word_perplexity"] == pytest.approx(
+        math.exp(nats / (len(content.split()) + breaks))
+    )
+    assert found["oov_rate"] == 0
+
+
+def test_carried_score_is_what_evaluate_finds(tiny_run: Path, text: Path) -> None:
+    figures = evaluate(tiny_run, text)
+    lines = score(tiny_run, text, "--carry-state")
+    total = figures["nats_per_token"] * figures["tokens"] / math.log(2)
+    assert sum(line["bits"] for line in lines) == pytest.approx(total, rel=1e-5)
+    assert sum(line["tokens"] for line in lines) == figures["tokens"]
+
+
+def test_one_line_scores_what_it_evaluates_to(tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "line"
+    path.write_text("she came to ward four.\n")
+    figures, (line,) = evaluate(tiny_run, path), score(tiny_run, path)
+    bits = figures["nats_per_token"] * figures["tokens"] / math.log(2)
+    assert line["bits"] == pytest.approx(bits, rel=1e-5)
+
+
+def test_lines_of_score(tiny_run: Path, text: Path) -> None:
+    content = text.read_bytes().decode("utf-8")
+    expected = content.split("\n")  # no line break at the end
+    found = score(tiny_run, text)
+    assert [line["line"] for line in found] == expected
+    empty = found[expected.index("")]
+    assert empty["tokens"] == 1 and empty["bits_per_character"] == empty["bits"]
+    last = found[-1]
+    assert last["line"] == "the end" and last["tokens"] == len("the end")
+    assert last["bits_per_character"] == pytest.approx(last["bits"] / len("the end"))
+    first = found[0]  # its line break is one of its characters
+    assert first["bits_per_character"] == pytest.approx(first["bits"] / (len(expected[0]) + 1))
+
+
+def test_columns_of_score(tiny_run: Path, text: Path) -> None:
+    done = call("score", tiny_run, text)
+    rows = [line.split("\t", 3) for line in done.out.split("\n")[:-1]]
+    for row, line in zip(rows, score(tiny_run, text), strict=True):
+        assert float(row[0]) == pytest.approx(line["bits"], abs=1e-4)
+        assert int(row[1]) == line["tokens"]
+        assert float(row[2]) == pytest.approx(line["bits_per_character"], abs=1e-4)
+        assert row[3] == line["line"]
+
+
+def test_tokens_add_up_to_their_line(tiny_run: Path, text: Path) -> None:
+    for line in score(tiny_run, text, "--per-token"):
+        assert len(line["token_bits"]) == line["tokens"]
+        assert sum(bits for _, bits in line["token_bits"]) == pytest.approx(line["bits"])
+        assert all(bits >= 0 for _, bits in line["token_bits"])
+    rows = call("score", tiny_run, text, "--per-token").out.split("\n")[:-1]
+    sums: dict[int, float] = {}
+    for row in rows:
+        number, bits, _ = row.split("\t")
+        sums[int(number)] = sums.get(int(number), 0.0) + float(bits)
+    lines = score(tiny_run, text)
+    assert list(sums) == list(range(1, len(lines) + 1))
+    for line, total in zip(lines, sums.values(), strict=True):
+        assert total == pytest.approx(line["bits"], abs=1e-4 * line["tokens"])
+
+
+def test_chinese_character_costs_tens_of_bits(tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "line"
+    path.write_text("李\n", "utf-8")
+    (line,) = score(tiny_run, path, "--per-token")
+    spelled = line["token_bits"][:-1]
+    assert len(spelled) == 4  # the marker and three bytes
+    assert 24 <= sum(bits for _, bits in spelled) <= 60
+
+
+def test_windows_cover_the_text_once(tiny_run: Path, text: Path) -> None:
+    whole = evaluate(tiny_run, text)
+    assert evaluate(tiny_run, text, "--window", "1000000") == whole
+    short = evaluate(tiny_run, text, "--window", "5")
+    assert short["nats_per_token"] != whole["nats_per_token"]
+    for key in ("tokens", "characters", "bytes", "words"):
+        assert short[key] == whole[key]
+
+
+def test_window_of_one_starts_from_the_empty_state(tiny_run: Path, tmp_path: Path) -> None:
+    """One target a window, with the true token before it: a bigram model. So the same two
+    characters cost the same wherever they stand."""
+    path = tmp_path / "text"
+    path.write_text("the " * 3)
+    three = evaluate(tiny_run, path, "--window", "1")
+    path.write_text("the " * 4)
+    four = evaluate(tiny_run, path, "--window", "1")
+    path.write_text("the " * 5)
+    five = evaluate(tiny_run, path, "--window", "1")
+
+    def nats(found: dict[str, Any]) -> float:
+        return float(found["nats_per_token"] * found["tokens"])
+
+    assert nats(four) - nats(three) == pytest.approx(nats(five) - nats(four), rel=1e-5)
+
+
+def test_own_part_is_the_test_part(tiny_run: Path, tiny_text: Path, tmp_path: Path) -> None:
+    content = tiny_text.read_text("utf-8")
+    path = tmp_path / "tail"
+    path.write_text(content[len(content) * 9 // 10 :], "utf-8")
+    own = evaluate(tiny_run)
+    # A document of its own in both cases.
+    assert own["characters"] == len(content) - len(content) * 9 // 10
+    assert own["nats_per_token"] == pytest.approx(
+        evaluate(tiny_run, path)["nats_per_token"], rel=1e-5
+    )
+    summary = json.loads(call("info", tiny_run, "--json").out)["summary"]
+    assert own == pytest.approx(summary["test"])
+
+
+def test_own_part_that_is_gone(tiny_run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(tiny_run, tmp_path / "run", symlinks=True)
+    shutil.rmtree(tmp_path / "run/cache")
+    assert call("evaluate", tmp_path / "run").code == 3
+    assert call("generate", tmp_path / "run").code == 0
+
+
+def test_table_for_people_has_the_same_figures(tiny_run: Path, text: Path) -> None:
+    rows = dict(line.split("\t") for line in call("evaluate", tiny_run, text).out.splitlines())
+    for key, value in evaluate(tiny_run, text).items():
+        assert float(rows[key]) == pytest.approx(value, rel=1e-5)
+
+
+def test_files_are_documents_of_their_own(
+    tiny_run: Path, tmp_path: Path, words: Callable[[int, int], str]
+) -> None:
+    """The state goes back to empty at each: the nats of two files are the sum of theirs."""
+    parts = []
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(words(ord(name[0]), 4), "utf-8")
+        parts.append(evaluate(tiny_run, tmp_path / name))
+    together = evaluate(tiny_run, tmp_path)
+    assert together["tokens"] == sum(part["tokens"] for part in parts)
+    assert together["nats_per_token"] * together["tokens"] == pytest.approx(
+        sum(part["nats_per_token"] * part["tokens"] for part in parts), rel=1e-5
+    )
+
+
+Seen = tuple[int, str, frozenset[str]]
+Relation = Callable[[Seen, Seen], bool]
+
+
+def results_differ(a: Seen, b: Seen) -> bool:
+    return a[0] == b[0] == 0 and a[1] != b[1]
+
+
+SHARED: list[tuple[str, list[str], list[str], Relation]] = [
+    ("--precision", [], ["--precision", "bf16"], results_differ),
+    ("--device", [], ["--device", "cuda"],
+     lambda a, b: b[0] == 0 if CUDA else (a[0], b[0]) == (0, 2)),
+    ("--kernel", ["--kernel", "fused"], ["--kernel", "reference"],
+     lambda a, b: (a[2], b[2]) == ({"fused", "threads 0"}, {"reference", "threads 0"})),
+    ("--threads", ["--threads", "1"], ["--threads", "2"],
+     lambda a, b: "threads 1" in a[2] and "threads 2" in b[2]),
+    ("--errors", ["INVALID"], ["INVALID", "--errors", "replace"],
+     lambda a, b: (a[0], b[0]) == (3, 0)),
+]  # fmt: skip
+ROWS = {
+    "evaluate": [
+        *SHARED,
+        ("--window", [], ["--window", "7"], results_differ),
+        ("--windows", ["--window", "7"], ["--window", "7", "--windows", "3"], results_differ),
+        ("--seed", ["--window", "7", "--windows", "3"],
+         ["--window", "7", "--windows", "3", "--seed", "2"], results_differ),
+        ("--encoding", [], ["--encoding", "latin-1"], results_differ),
+    ],
+    "score": [
+        *SHARED,
+        ("--per-token", [], ["--per-token"], results_differ),
+        ("--carry-state", [], ["--carry-state"], results_differ),
+    ],
+}  # fmt: skip
+CASES = [(verb, row) for verb, rows in ROWS.items() for row in rows]
+
+
+@pytest.mark.parametrize("verb", ROWS)
+def test_every_option_has_a_row(verb: str) -> None:
+    assert names(verb) - COMMON == {row[0] for row in ROWS[verb]}
+
+
+@pytest.mark.parametrize(("verb", "row"), CASES, ids=[f"{verb} {row[0]}" for verb, row in CASES])
+def test_option_changes_something(
+    verb: str,
+    row: Any,
+    tiny_run: Path,
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "invalid").write_bytes(b"the \xff ward\n")
+    noted: set[str] = set()
+    fused, plain = lstm.run, reference.run
+
+    def note(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(*arguments: Any) -> Any:
+            noted.add(name)
+            return function(*arguments)
+
+        return noting
+
+    monkeypatch.setattr(lstm, "run", note("fused", fused))
+    monkeypatch.setattr(reference, "run", note("reference", plain))
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: noted.add(f"threads {count}"))
+
+    def seen(options: list[str]) -> Seen:
+        noted.clear()
+        source: Path = text
+        if options[:1] == ["INVALID"]:
+            source, options = tmp_path / "invalid", options[1:]
+        done = call(verb, tiny_run, source, *options)
+        if not any(name.startswith("threads") for name in noted):
+            noted.add("threads 0")  # left as they are
+        return done.code, done.out, frozenset(noted)
+
+    _, base, other, relation = row
+    found = seen(base), seen(other)
+    assert relation(*found), found
+
+
+def test_replaced_bytes_are_counted(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "invalid").write_bytes(b"\xff the \xff ward\n")
+    for verb in ("evaluate", "score"):
+        done = call(verb, tiny_run, tmp_path / "invalid", "--errors", "replace")
+        assert "2 invalid byte sequences" in done.err
+    (line,) = score(tiny_run, tmp_path / "invalid", "--errors", "replace")
+    assert line["line"] == "\ufffd the \ufffd ward"

@@ -1,0 +1,147 @@
+"""Numbers that cannot be meant are refused, with the option and what was needed."""
+
+from pathlib import Path
+
+import pytest
+
+from contract.command import call
+
+# option: kind, and whether zero makes sense
+NUMBERS = {
+    "train": {
+        "--valid-fraction": ("a number", True), "--test-fraction": ("a number", True),
+        "--min-count": ("a whole number", False), "--layers": ("a whole number", False),
+        "--hidden-size": ("a whole number", False), "--embedding-size": ("a whole number", False),
+        "--dropout": ("a number", True), "--input-dropout": ("a number", True),
+        "--inter-layer-dropout": ("a number", True), "--temporal-dropout": ("a number", True),
+        "--output-dropout": ("a number", True), "--weight-decay": ("a number", True),
+        "--reset-probability": ("a number", True), "--lr": ("a number", False),
+        "--warmup-steps": ("a whole number", True), "--clip-norm": ("a number", False),
+        "--batch-size": ("a whole number", False), "--bptt": ("a whole number", False),
+        "--threads": ("a whole number", False), "--seed": ("a whole number", True),
+        "--epochs": ("a number", False), "--steps": ("a whole number", False),
+        "--minutes": ("a number", False), "--patience": ("a whole number", False),
+        "--eval-every": ("a whole number", False), "--report-every": ("a whole number", False),
+        "--save-every": ("a number", True),
+    },
+    "generate": {
+        "--length": ("a whole number", True), "--num-samples": ("a whole number", False),
+        "--seed": ("a whole number", True), "--temperature": ("a number", True),
+        "--top-k": ("a whole number", False), "--top-p": ("a number", True),
+    },
+    "evaluate": {
+        "--window": ("a whole number", False), "--windows": ("a whole number", False),
+        "--threads": ("a whole number", False), "--seed": ("a whole number", True),
+    },
+    "score": {"--threads": ("a whole number", False)},
+}  # fmt: skip
+
+# Just beyond what a probability or share may be.
+TOO_MUCH = {
+    "train": {
+        **dict.fromkeys(
+            ("--valid-fraction", "--test-fraction", "--input-dropout", "--inter-layer-dropout",
+             "--temporal-dropout", "--output-dropout"), "1"
+        ),
+        "--reset-probability": "1.001", "--hidden-size": "1000000000", "--layers": "65",
+    },
+    "generate": {"--top-p": "1.001"},
+}  # fmt: skip
+
+CASES = [
+    (verb, option, value, kind)
+    for verb, options in NUMBERS.items()
+    for option, (kind, zero) in options.items()
+    for value in ["nan", "inf", "-inf", "-1", "many", ""]
+    + ([] if zero else ["0"])
+    + (["1.5"] if kind == "a whole number" else [])
+] + [
+    (verb, option, value, "number")
+    for verb, options in TOO_MUCH.items()
+    for option, value in options.items()
+]
+
+
+def test_every_option_with_a_number_is_here() -> None:
+    """`N` and `X` stand for numbers in the help."""
+    from contract.test_options import options
+
+    for verb, expected in NUMBERS.items():
+        found = {o.opts[0] for o in options(verb) if o.metavar in ("N", "X")}
+        assert found == set(expected), verb
+
+
+@pytest.mark.parametrize(("verb", "option", "value", "kind"), CASES)
+def test_senseless_number_is_refused(
+    verb: str, option: str, value: str, kind: str, tmp_path: Path
+) -> None:
+    where = ["--out", str(tmp_path / "run")] if verb == "train" else [str(tmp_path / "run")]
+    if verb == "evaluate" and option == "--windows":
+        where += ["--window", "3"]
+    refused = call(verb, *where, option, value)
+    assert refused.code == 2
+    assert f"{option} is {value}; needed: " in refused.err
+    assert kind in refused.err.split("needed: ", 1)[1]
+    assert refused.out == ""
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "near"),
+    [
+        ("--cell", "lstn", "lstm"),
+        ("--tokenizer", "chars", "char"),
+        ("--schedule", "cosin", "cosine"),
+        ("--temporal-dropout-kind", "weightdrop", "weight-drop"),
+        ("--init", "ortogonal", "orthogonal"),
+        ("--precision", "fp23", "fp32"),
+    ],
+)
+def test_unknown_word_is_answered_with_the_nearest(
+    option: str, value: str, near: str, tmp_path: Path
+) -> None:
+    refused = call("train", "--out", tmp_path / "run", option, value)
+    assert refused.code == 2
+    assert f"{option} is {value}; needed: " in refused.err
+    assert f"(did you mean {near}?)" in refused.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--tokenizer", "byte", "--min-count", "3"),
+        ("--layers", "1", "--inter-layer-dropout", "0.5"),
+        ("--temporal-dropout", "0", "--temporal-dropout-kind", "weight-drop"),
+        ("--temporal-dropout-kind", "weight-drop", "--temporal-dropout-mask", "shared"),
+        ("--valid-fraction", "0.5", "--test-fraction", "0.5"),
+        ("--resume", "--force"),
+    ],
+)
+def test_option_that_the_rest_cannot_use_is_refused(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    refused = call("train", "--out", tmp_path / "run", *arguments)
+    assert refused.code == 2
+    assert all(word in refused.err for word in arguments if word.startswith("--"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("evaluate", ("--windows", "3")),
+        ("evaluate", ("--seed", "3")),
+        ("evaluate", ("--encoding", "latin-1")),
+        ("evaluate", ("--errors", "replace")),
+        ("generate", ("--greedy", "--temperature", "0.5")),
+        ("generate", ("--greedy", "--top-k", "5")),
+        ("generate", ("--greedy", "--top-p", "0.5")),
+        ("generate", ("--stop", "")),
+    ],
+)
+def test_option_of_no_use_to_a_reading_verb_is_refused(
+    verb: str, arguments: tuple[str, ...], tiny_run: Path
+) -> None:
+    refused = call(verb, tiny_run, *arguments)
+    assert refused.code == 2
+    assert arguments[-2] in refused.err
+    assert refused.out == ""

@@ -1,0 +1,199 @@
+"""Every token once, as one stream a document would give it: against a loop in NumPy."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlm.evaluation import token_nats as module
+from charlm.evaluation.measure import measure, measure_windows
+from evaluation.models import Text, model_of, tokenizer_of
+from reference.language_model_numpy import float64_weights, token_nats
+from reference.texts import english
+
+# Seen, unseen and spelled characters; a document of one token, one that ends in a spelled
+# character, and one that is longer than the others together.
+DOCUMENTS = [english(9, seed=2) + "聞é", "x", english(2, seed=3), "\n", english(1, seed=4) + "𐍈"]
+
+
+def one_stream(model, tokenizer, text):
+    """-log p of each token in float64, document by document."""
+    weights = float64_weights(model)
+    return np.concatenate(
+        [
+            token_nats(weights, tokenizer.grammar, ids, tokenizer.boundary_id)
+            for ids in np.split(text.ids, text.documents[1:])
+        ]
+    )
+
+
+def measured(model, tokenizer, text):
+    return measure(model, tokenizer, text.ids, text.documents, text.counts)
+
+
+def cut(monkeypatch, streams, chunk, longest, shortest):
+    """Other sizes of what is read side by side; longest and shortest are in chunks."""
+    monkeypatch.setattr(module, "STREAMS", streams)
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(module, "LONGEST_PIECE", longest * chunk)
+    monkeypatch.setattr(module, "SHORTEST_PIECE", shortest * chunk)
+
+
+CUTS = [(1, 4, 2, 1), (3, 8, 4, 1), (7, 16, 3, 2), (64, 128, 64, 4), (2, 1, 50, 10), (5, 1000, 1, 1)]
+
+
+@pytest.mark.parametrize("kind", ["char", "byte"])
+@pytest.mark.parametrize("tie", [False, True])
+def test_the_sum_is_one_streams_sum_with_the_floor(kind, tie):
+    tokenizer = tokenizer_of(kind)
+    model, text = model_of(tokenizer, tie=tie), Text(tokenizer, DOCUMENTS)
+    nats = one_stream(model, tokenizer, text)
+    found = measured(model, tokenizer, text)
+    assert found.nats == pytest.approx(nats.sum(), rel=1e-10)
+    assert found.tokens == len(text.ids) == len(nats)
+    assert found.counts == text.counts
+
+
+def test_the_floor_is_part_of_it():
+    """A model that gives a spelled character no chance pays the floor's price and no more."""
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer), Text(tokenizer, ["a聞b"])
+    with torch.no_grad():
+        model.decoder.bias[text.ids[1:5]] = -300
+    figures = measured(model, tokenizer, text)
+    assert figures.nats < 60
+    assert figures.nats == pytest.approx(one_stream(model, tokenizer, text).sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("memory", [0.0, 5.0], ids=["short memory", "long memory"])
+@pytest.mark.parametrize("cuts", CUTS)
+def test_the_figure_does_not_depend_on_how_the_text_is_cut(monkeypatch, cuts, memory):
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer, memory), Text(tokenizer, DOCUMENTS)
+    wanted = one_stream(model, tokenizer, text).sum()
+    cut(monkeypatch, *cuts)
+    assert measured(model, tokenizer, text).nats == pytest.approx(wanted, rel=1e-6)
+
+
+def test_fp32_gives_the_figure_of_float64():
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer, dtype=torch.float32), Text(tokenizer, DOCUMENTS)
+    wanted = one_stream(model, tokenizer, text).sum()
+    assert measured(model, tokenizer, text).nats == pytest.approx(wanted, rel=1e-6)
+
+
+def test_states_that_do_not_meet_at_once_are_followed_into_later_pieces(monkeypatch):
+    """A forget gate near 1 remembers for hundreds of tokens: far beyond pieces of 8."""
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer, memory=5.0), Text(tokenizer, [english(12, seed=5)])
+    cut(monkeypatch, 64, 4, 2, 2)
+    readings = []
+    run = module.TokenReader._run
+
+    def counted(self, ids, group, pending, *rest):
+        readings.append(len(pending))
+        return run(self, ids, group, pending, *rest)
+
+    monkeypatch.setattr(module.TokenReader, "_run", counted)
+    found = measured(model, tokenizer, text)
+    assert len(readings) > 3 and all(readings), "the pieces met at once: the test shows nothing"
+    assert found.nats == pytest.approx(one_stream(model, tokenizer, text).sum(), rel=1e-6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.text("The keprd.\né聞𐍈", min_size=1, max_size=40), min_size=1, max_size=9),
+    st.sampled_from(CUTS),
+    st.sampled_from(["char", "byte"]),
+)
+def test_any_documents_in_any_cut(documents, cuts, kind):
+    """Exactly, where states must agree to the last digits to have met; pieces of a few tokens
+    would show what is left of the difference otherwise."""
+    tokenizer = tokenizer_of(kind)
+    model, text = model_of(tokenizer, layers=1), Text(tokenizer, documents)
+    wanted = one_stream(model, tokenizer, text).sum()
+    with pytest.MonkeyPatch.context() as monkeypatch, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cut(monkeypatch, *cuts)
+        monkeypatch.setattr(module, "_MET", 1e-9)
+        assert measured(model, tokenizer, text).nats == pytest.approx(wanted, rel=1e-8)
+
+
+def test_measuring_changes_nothing_and_repeats():
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer, dtype=torch.float32), Text(tokenizer, DOCUMENTS)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    torch.manual_seed(1)
+    first = measured(model, tokenizer, text).nats
+    torch.manual_seed(2)
+    assert measured(model, tokenizer, text).nats == first
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def windows_by_hand(model, tokenizer, text, begins, window):
+    """The nats of windows that begin at `begins`, each by itself from zeros."""
+    ends = np.append(text.documents[1:], len(text.ids))
+    states, spelling = [], 0
+    for token in text.ids:
+        states.append(spelling)
+        spelling = tokenizer.grammar.next_state[spelling, token]
+    total = []
+    for begin in begins:
+        document = np.searchsorted(text.documents, begin, side="right") - 1
+        end = min(begin + window, ends[document])
+        first = begin == text.documents[document]
+        before = tokenizer.boundary_id if first else int(text.ids[begin - 1])
+        total.append(
+            token_nats(
+                float64_weights(model),
+                tokenizer.grammar,
+                text.ids[begin:end],
+                before,
+                states[begin],
+            )
+        )
+    return np.concatenate(total)
+
+
+@pytest.mark.parametrize("window", [1, 7, 100, 10**6])
+def test_windows_are_read_apart_from_the_empty_state_after_the_true_token(window):
+    """Every `window` targets of each document; the last window of a document is shorter."""
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer), Text(tokenizer, DOCUMENTS)
+    ends = [*text.documents[1:], len(text.ids)]
+    begins = [
+        begin
+        for start, end in zip(text.documents, ends, strict=True)
+        for begin in range(start, end, window)
+    ]
+    wanted = windows_by_hand(model, tokenizer, text, begins, window)
+    found = measure_windows(
+        model, tokenizer, text.ids, text.documents, text.counts, window, None, 1
+    )
+    assert found.tokens == len(text.ids)
+    assert found.counts == text.counts
+    assert found.nats == pytest.approx(wanted.sum(), rel=1e-9)
+    if window == 10**6:
+        assert found.nats == pytest.approx(measured(model, tokenizer, text).nats, rel=1e-9)
+
+
+def test_random_windows_follow_the_seed_and_count_their_own_text():
+    tokenizer = tokenizer_of()
+    plain = english(40, seed=6)
+    model, text = model_of(tokenizer), Text(tokenizer, [plain])
+
+    def windows(seed, how_many=5, window=20):
+        about = (model, tokenizer, text.ids, text.documents, text.counts)
+        return measure_windows(*about, window, how_many, seed)
+
+    found = windows(1)
+    assert found.tokens == 5 * 20
+    assert found.counts.characters == found.counts.bytes == 100  # plain English, one token each
+    assert windows(1) == found
+    assert windows(2).nats != found.nats
+    begins = np.random.default_rng(1).integers(0, len(plain) - 20 + 1, 5)
+    wanted = windows_by_hand(model, tokenizer, text, begins.tolist(), 20)
+    assert found.nats == pytest.approx(wanted.sum(), rel=1e-9)

@@ -1,0 +1,112 @@
+"""Every command of the README is run, with its training cut short; its list of files is true."""
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import words
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+# Stands in for the installed command: a budget of a few steps in place of minutes.
+CHARLM = """#!{python}
+import sys
+from charlm.cli.main import main
+a = sys.argv
+if a[1:2] == ["train"]:
+    while "--minutes" in a:
+        del a[a.index("--minutes") : a.index("--minutes") + 2]
+    a += ["--steps", "4", "--hidden-size", "16"] + ["--force"] * ("--dry-run" not in a)
+main()
+"""
+# The two uses the README makes of jq, where it is not installed.
+JQ = """#!{python}
+import json, sys
+for line in sys.stdin:
+    value = json.loads(line)[sys.argv[-1].lstrip(".")]
+    print(value if sys.argv[1] == "-r" else json.dumps(value))
+"""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def shell_commands() -> list[str]:
+    """The lines that call charlm, in order."""
+    lines = [line.split("  #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line.replace(".venv/bin/", "") for line in lines if re.search(r"\bcharlm\b", line)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every file that the README's commands name, and the commands on PATH."""
+    folder = tmp_path_factory.mktemp("readme")
+    text = words(1, 120)
+    for name in ("mynotes.txt", "notes.txt", "a.txt", "b.txt", "other.txt", "lines.txt"):
+        (folder / name).write_text(text, "utf-8")
+    (folder / "notes.gz").write_bytes(gzip.compress(text.encode()))
+    (folder / "prompts.txt").write_text("the \nshe was \n", "utf-8")
+    (folder / "letters").mkdir()
+    for number in range(3):
+        (folder / "letters" / f"{number}.txt").write_text(text, "utf-8")
+    (folder / "bin").mkdir()
+    for name, script in (("charlm", CHARLM), ("jq", JQ)):
+        path = folder / "bin" / name
+        path.write_text(script.format(python=sys.executable), "utf-8")
+        path.chmod(0o755)
+    return folder
+
+
+def test_there_are_ten_commands_to_copy() -> None:
+    assert len(shell_commands()) >= 10
+
+
+def test_every_command_runs_in_order(place: Path) -> None:
+    environment = {**os.environ, "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    for command in shell_commands():
+        if "pip " in command:
+            continue
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=place,
+            env=environment,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr.decode()}"
+        assert done.stdout or "generate" not in command, command
+
+
+def test_the_python_example_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import charlm
+
+    (example,) = blocks("python")
+    monkeypatch.chdir(place)
+    real = charlm.train
+    monkeypatch.setattr(
+        charlm,
+        "train",
+        lambda texts, out, minutes: real(texts, out, steps=4, hidden_size=16, force=True),
+    )
+    exec(compile(example, "README.md", "exec"), {})
+
+
+def test_the_list_of_files_is_up_to_date() -> None:
+    script = ROOT / "scripts" / "readme_files.py"
+    assert subprocess.run([sys.executable, str(script), "--check"]).returncode == 0
+
+
+def test_the_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    named = set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(blocks("sh"))))
+    assert {"demo", "test"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
