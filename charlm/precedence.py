@@ -76,6 +76,13 @@ def _contradictions(config: Config) -> list[str]:
     if config.model.layers == 1 and reg.inter_layer_dropout not in (AUTO, 0):
         found.append("--inter-layer-dropout needs at least two layers; --layers is 1")
     b = config.budget
+    if corpus.valid is None and corpus.valid_fraction == 0:
+        for name in ("patience", "eval_every"):
+            if getattr(b, name) not in (None, AUTO):
+                found.append(
+                    f"--{name.replace('_', '-')} needs a validation text; "
+                    "--valid-fraction is 0 and there is no --valid"
+                )
     if b.epochs is None and b.steps is None and b.minutes is None:
         found.append("--minutes none without --epochs or --steps leaves no end to the training")
     return found

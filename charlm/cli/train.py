@@ -95,6 +95,8 @@ def train(context: Context, values: Mapping[str, Any]) -> None:
     point_out_unused_pipe(context, stdin is not None)
     if values["resume"] and values["force"]:
         raise UsageError("--resume goes on with a run and --force overwrites it", "Give one.")
+    if values["dry_run"] and (values["resume"] or values["force"]):
+        raise UsageError("--dry-run makes no run to --resume or --force", "Leave them out.")
     if values["out"] is None and not values["dry_run"]:
         raise UsageError("--out is missing", "Name the run directory to make: --out runs/mine")
 

@@ -9,16 +9,18 @@ import inspect
 import os
 import resource
 import select
+import signal
 import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
-from charlm.errors import CharlmError, MachineError, UsageError
+from charlm.errors import CharlmError, Interrupted, MachineError, UsageError
 from charlm.report.console import Messages, error_text
 from charlm.report.output import ClosedOutput, Output
 from charlm.settings import BadValue, Setting
@@ -132,6 +134,7 @@ def _run(
     """Run a verb and turn how it ended into an exit code."""
     begin = time.monotonic()
     try:
+        signal.signal(signal.SIGTERM, _terminated)
         function(context, values)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; on macOS bytes
         mebibytes = memory / (2**20 if sys.platform == "darwin" else 2**10)
@@ -157,6 +160,11 @@ def _run(
         what = f"charlm has a bug, sorry: {type(error).__name__}"
         hint = "Run it again with --debug and report what it prints (it may show your text)."
         return _fail(context, CharlmError(what, hint), error)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a verb like Ctrl-C, so that temporary files go with it."""
+    raise Interrupted(number, "terminated")
 
 
 def _fail(context: Context, told: CharlmError, error: BaseException) -> int:

@@ -18,7 +18,7 @@ _REFERENCE_WIDTH = 384
 _REFERENCE_WORK = 20e3  # 1e9 operations in the budget for which that width is best
 _WIDTH_EXPONENT = 0.4  # width ~ work^0.4
 _EFFICIENCY = 0.85  # of a training step against its matrix products alone
-_REFERENCE_LR = 4e-3  # at that width
+_REFERENCE_LR = 20e-3  # at that width and one layer
 
 MINIMUM_TOKENS = 16  # fewer cannot be split into streams and steps at all
 _DEFAULT_MINUTES = 5.0
@@ -171,8 +171,10 @@ class _Resolution:
 
     def _optimisation(self) -> None:
         hidden = self.config.model.hidden_size
-        lr = _REFERENCE_LR * min(2.0, math.sqrt(_REFERENCE_WIDTH / hidden))
-        self._set("optimisation.lr", float(f"{lr:.2g}"), f"for {hidden} hidden units")
+        layers = self.config.model.layers
+        lr = _REFERENCE_LR * min(1.5, math.sqrt(_REFERENCE_WIDTH / hidden)) / layers
+        reason = f"for {layers} x {hidden} hidden units"
+        self._set("optimisation.lr", float(f"{lr:.2g}"), reason)
         self._set("optimisation.warmup_steps", 50, "lets Adam's averages settle")
         last = self._last_step()
         b = self.config.budget

@@ -12,6 +12,7 @@ no text of that rule begins another (`_certain`); the comparison goes on behind 
 """
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from clinical_notes.derivation import Cell, marked, push
 from clinical_notes.grammar import (
@@ -30,25 +31,30 @@ from clinical_notes.grammar import (
     Reference,
     Repeat,
 )
-from clinical_notes.numbers import depends_on_facts, table
+from clinical_notes.numbers import WIDEST, depends_on_facts, show, table
 
 Point = tuple[str, str, Cell | None]  # text not yet compared, mark waiting, what follows
-ANY_NUMBER = tuple(Option(1, (Literal(str(n)),)) for n in range(400))
 
 
 def _pairs(options: tuple[Option, ...]) -> Iterator[tuple[Option, Option]]:
     """All pairs but those that differ at a glance."""
-    for i, one in enumerate(options):
-        for other in options[i + 1 :]:
-            a, b = (o.body[0] if o.body else None for o in (one, other))
-            if (
-                isinstance(a, Literal)
-                and isinstance(b, Literal)
-                and not a.text.startswith(b.text)
-                and not b.text.startswith(a.text)
-            ):
-                continue
-            yield one, other
+    plain, other = [], []
+    for option in options:
+        first = option.body[0] if option.body else None
+        if isinstance(first, Literal):
+            plain.append((first.text, option))
+        else:
+            other.append(option)
+    plain.sort(key=lambda pair: pair[0])
+    for i, (text, option) in enumerate(plain):
+        # In sorted order, the texts that begin with this one follow it without a gap.
+        for longer, beside in plain[i + 1 :]:
+            if not longer.startswith(text):
+                break
+            yield option, beside
+        for beside in other:
+            yield option, beside
+    yield from combinations(other, 2)
 
 
 class Checker:
@@ -59,10 +65,15 @@ class Checker:
         self._numbers: dict[Number, tuple[Option, ...]] = {}
         self._certainties: dict[tuple[str, str], bool] = {}
 
-    def clashes(self) -> list[str]:
-        """Every decision at which two options are not told apart, with the text they share."""
+    def clashes(self, skip: frozenset[str] = frozenset()) -> list[str]:
+        """Every decision at which two options are not told apart, with the text they share.
+
+        `skip` leaves rules out, for a quick look.
+        """
         found = []
         for name, rule in self.grammar.rules.items():
+            if name in skip:
+                continue
             for options, rest in self._decisions(rule):
                 for one, other in _pairs(options):
                     if one.excludes(other):
@@ -165,16 +176,17 @@ class Checker:
             variants = self.grammar.variants(item.name)
             return tuple(option for rule in variants for option in rule.options)
         if item not in self._numbers:
-            self._numbers[item] = (
-                ANY_NUMBER
-                if depends_on_facts(item.spread)
-                else tuple(option for _, option in table(item.fact, item.spread, {}).outcomes)
-            )
+            spread = item.spread
+            if depends_on_facts(spread):
+                assert spread.places == 0, f"whole numbers only: {spread}"
+                texts = sorted({show(str(n), spread.render) for n in WIDEST[spread.render]})
+                self._numbers[item] = tuple(Option(1, (Literal(text),)) for text in texts)
+            else:
+                outcomes = table(item.fact, spread, {}).outcomes
+                self._numbers[item] = tuple(option for _, option in outcomes)
         return self._numbers[item]
 
-    def shared(
-        self, one: Body, other: Body, rest: Cell | None, proper: bool = False
-    ) -> str | None:
+    def shared(self, one: Body, other: Body, rest: Cell | None, proper: bool = False) -> str | None:
         """A text of `one` that begins a text of `other`, or the reverse; None if there is none.
 
         `proper`: equal texts do not count.

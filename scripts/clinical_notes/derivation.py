@@ -151,9 +151,7 @@ def _draw(options: list[Weighted], rng: random.Random) -> Weighted:
 
 def parse(grammar: Grammar, text: str, state: State | None = None) -> list[Derivation]:
     """Every derivation of exactly `text`: all ways on are tried, each until it contradicts it."""
-    return [
-        found for found in derivations(grammar, text, state) if len(found.text) == len(text)
-    ]
+    return [found for found in derivations(grammar, text, state) if len(found.text) == len(text)]
 
 
 def derivations(
@@ -178,9 +176,7 @@ def derivations(
             todo.append((current.take(grammar, probability, option), so_far))
 
 
-def _possible(
-    grammar: Grammar, item: Decision, state: State, text: str | None
-) -> list[Weighted]:
+def _possible(grammar: Grammar, item: Decision, state: State, text: str | None) -> list[Weighted]:
     """The options that the next characters of `text` do not rule out at a glance."""
     if text is None or state.mark:
         return grammar.weighted(item, state.facts)
@@ -188,12 +184,13 @@ def _possible(
         numbers = table(item.fact, item.spread, state.facts.values)
         pieces = (text[state.position : state.position + length] for length in numbers.lengths)
         return [numbers.by_text[piece] for piece in pieces if piece in numbers.by_text]
+    letter = text[state.position : state.position + 1]
     return [
-        (probability, option)
-        for probability, option in grammar.weighted(item, state.facts)
-        if not option.body
-        or not isinstance(option.body[0], Literal)
-        or text.startswith(option.body[0].text, state.position)
+        weighted
+        for weighted in grammar.starting(item, state.facts, letter)
+        if not weighted[1].body
+        or not isinstance(first := weighted[1].body[0], Literal)
+        or text.startswith(first.text, state.position)
     ]
 
 

@@ -171,6 +171,12 @@ JOINERS = {
 }
 
 
+def _opening(option: Option) -> str:
+    """The first letter of an option that begins with plain text, else ''."""
+    first = option.body[0] if option.body else None
+    return first.text[:1] if isinstance(first, Literal) else ""
+
+
 class DeadEndError(Exception):
     """No option is allowed here: a mistake in the grammar, never in a text."""
 
@@ -184,6 +190,8 @@ class Grammar:
         for name, rule in self.rules.items():
             self._variants.setdefault(name.split("@")[0], []).append(rule)
         self._repeats: dict[Repeat, tuple[Option, ...]] = {}
+        self._fixed: dict[Decision, list[Weighted]] = {}  # of choices that no fact can change
+        self._by_letter: dict[Decision, dict[str, list[Weighted]]] = {}
 
     def rule(self, reference: Reference, facts: Facts) -> Choice:
         """The variant for the fact asked for; else for the diagnosis, the specialty, or none."""
@@ -216,6 +224,8 @@ class Grammar:
                 raise DeadEndError(f"too few options left for {item.reference.name}")
             options = self.repeat_options(item)
             return [(1 / len(counts), options[n - item.lowest]) for n in counts]
+        if item in self._fixed:
+            return self._fixed[item]
         weights = [
             (self._weight(option, facts), option)
             for index, option in enumerate(item.options)
@@ -224,7 +234,26 @@ class Grammar:
         total = sum(weight for weight, _ in weights)
         if total <= 0:
             raise DeadEndError(f"no option of {item.name or item.options} in {dict(facts.values)}")
-        return [(weight / total, option) for weight, option in weights if weight > 0]
+        weighted = [(weight / total, option) for weight, option in weights if weight > 0]
+        if not item.once and not any(
+            o.conditions or o.factors or isinstance(o.weight, str) for o in item.options
+        ):
+            self._fixed[item] = weighted
+        return weighted
+
+    def starting(self, item: Decision, facts: Facts, letter: str) -> list[Weighted]:
+        """Those of `weighted` whose text can begin with `letter` (an end of text is '')."""
+        choice = self.rule(item, facts) if isinstance(item, Reference) else item
+        if choice not in self._fixed:
+            return [w for w in self.weighted(item, facts) if _opening(w[1]) in ("", letter)]
+        if choice not in self._by_letter:
+            fixed = self._fixed[choice]
+            letters = {_opening(option) for _, option in fixed} | {""}
+            self._by_letter[choice] = {
+                known: [w for w in fixed if _opening(w[1]) in ("", known)] for known in letters
+            }
+        by_letter = self._by_letter[choice]
+        return by_letter.get(letter, by_letter[""])
 
     def after(self, item: Decision, option: Option, facts: Facts) -> Facts:
         """The facts once `option` has been taken at `item`."""

@@ -7,6 +7,9 @@ r"""Reading grammar files.
       3 ?sev=1 *2?age>70 k=v | text   weight, condition, factor under a condition, new fact | text
     name@gout                         the variant of `name` for dx, spec (or another fact) = gout
 
+      .. text                         goes on with the text (or the head) of the option above
+      ~ oak ash red_maple           several options of one word each (_ stands for a blank)
+
 A weight is a number (1 where absent) or `%fact`, the number which that fact holds. In a text:
 
     {name}  {name@fact}          a rule; the variant by the value of a fact
@@ -44,9 +47,7 @@ from clinical_notes.numbers import Spread
 
 _CONDITION = re.compile(r"^(!?)(\w+)(?:(!=|=|>|<)(.*))?$")
 _REFERENCE = re.compile(r"^(\^?)(\w+)(?:@(\w+))?(?:>(\w+))?(?:\*(\d+)-(\d+)(.*))?$", re.DOTALL)
-_NUMBER = re.compile(
-    r"^#(\w*) (\S+?)\.\.(\S+)(?: step ([\d.]+))?( flat)?(?: as (\w+))?$"
-)
+_NUMBER = re.compile(r"^#(\w*) (\S+?)\.\.(\S+)(?: step ([\d.]+))?( flat)?(?: as (\w+))?$")
 
 
 class NotationError(Exception):
@@ -61,6 +62,10 @@ def read(paths: list[Path]) -> Grammar:
         name = ""
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            if line.lstrip().startswith(".. "):
+                more = line.strip().removeprefix(".. ")
+                lines[name][-1] += more if "|" in lines[name][-1] else f" {more}"
                 continue
             if line.startswith("  "):
                 lines[name].append(line.strip(" "))
@@ -77,13 +82,19 @@ def read(paths: list[Path]) -> Grammar:
         {
             name: Choice(
                 name,
-                tuple(_option(line, name) for line in options),
+                tuple(option for line in options for option in _options(line, name)),
                 once=name.split("@")[0] in flags["once"],
                 hidden=name.split("@")[0] in flags["hidden"],
             )
             for name, options in lines.items()
         }
     )
+
+
+def _options(line: str, where: str) -> list[Option]:
+    if line.startswith("~ "):
+        return [_option(f"| {word.replace('_', ' ')}", where) for word in line[2:].split()]
+    return [_option(line, where)]
 
 
 def _option(line: str, where: str) -> Option:

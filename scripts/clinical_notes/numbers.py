@@ -4,14 +4,20 @@ import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clinical_notes.grammar import Option
 
 FIRST_DAY = datetime.date(2021, 1, 4)
-WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+WORDS = (
+    *("zero", "one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
+# What a number that depends on facts may be, by the way it is shown. A clock may run past
+# midnight.
+WIDEST = {"": range(17, 400), "clock": range(2880), "longdate": range(1400)}
 _BOUND = re.compile(r"^(?:([a-z_]\w*)(?:\*([\d.]+))?)?([+-]?[\d.]+)?$")
 
 
@@ -40,25 +46,35 @@ class Table:
     lengths: tuple[int, ...]
 
 
-def bound(expression: str, values: Mapping[str, str]) -> float:
-    """The number that `fact*factor+number` stands for."""
+@cache
+def _parts(expression: str) -> tuple[str, float, float]:
     match = _BOUND.match(expression)
     assert match is not None, expression
     fact, factor, plus = match.groups()
-    base = float(values[fact]) * float(factor or 1) if fact else 0.0
-    return base + float(plus or 0)
+    return fact or "", float(factor or 1), float(plus or 0)
 
 
+def bound(expression: str, values: Mapping[str, str]) -> float:
+    """The number that `fact*factor+number` stands for."""
+    fact, factor, plus = _parts(expression)
+    return float(values[fact]) * factor + plus if fact else plus
+
+
+@cache
 def depends_on_facts(spread: Spread) -> bool:
     return spread.low[0].isalpha() or spread.high[0].isalpha()
 
 
 def table(fact: str, spread: Spread, values: Mapping[str, str]) -> Table:
     """The outcomes under these facts; raises ValueError where the range is empty."""
-    return _table(fact, spread, bound(spread.low, values), bound(spread.high, values))
+    low, high = bound(spread.low, values), bound(spread.high, values)
+    if depends_on_facts(spread):
+        widest = WIDEST[spread.render]
+        assert widest.start <= round(low) and round(high) < widest.stop, (spread, low, high)
+    return _table(fact, spread, low, high)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _table(fact: str, spread: Spread, low: float, high: float) -> Table:
     from clinical_notes.grammar import Literal, Option
 
@@ -87,7 +103,7 @@ def show(value: str, render: str) -> str:
         case "words":
             return WORDS[int(value)]
         case "clock":
-            return f"{int(value) // 60:02d}:{int(value) % 60:02d}"
+            return f"{int(value) // 60 % 24:02d}:{int(value) % 60:02d}"
     day = FIRST_DAY + datetime.timedelta(days=int(value))
     if render == "longdate":
         return f"{day.day} {day:%B} {day.year}"

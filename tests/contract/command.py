@@ -136,6 +136,9 @@ class Process:
     def alive(self) -> bool:
         return self._process.is_alive()
 
+    def kill(self) -> None:
+        self._process.kill()
+
     def err(self) -> str:
         return os.pread(self._err.fileno(), 1 << 24, 0).decode("utf-8")
 
@@ -180,7 +183,11 @@ def on_terminal(*arguments: str | Path, environment: Mapping[str, str] | None = 
             stderr=theirs,
             environment={"TERM": "xterm", "NO_COLOR": ""} | dict(environment or {}),
         )
+        deadline = time.monotonic() + SECONDS / 2
         while process.alive() or select.select([ours], [], [], 0)[0]:
+            if time.monotonic() > deadline:
+                process.kill()
+                raise TimeoutError(f"still running; shown so far: {shown!r}")
             if select.select([ours], [], [], 0.05)[0]:
                 shown += os.read(ours, 1 << 16)
         finished = process.wait()

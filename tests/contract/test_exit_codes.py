@@ -228,7 +228,7 @@ def test_5_diverged(tmp_path: Path, secret_text: Path) -> None:
         "constant", "--eval-every", "1000",
     )  # fmt: skip
     assert failed.code == 5
-    assert "diverged" in failed.err and "--lr" in failed.err
+    assert "diverged at step" in failed.err and "--lr" in failed.err
     assert "Traceback" not in failed.err and SECRET not in failed.err
     for name in ("best", "last"):
         assert not (out / "checkpoints" / name).exists()

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+import charlm
+from charlm import loaded
 from charlm.model.kernels import lstm, reference
 from contract.command import call
 from contract.test_options import COMMON, names
@@ -62,7 +65,11 @@ def test_evaluate_json_keys_and_what_they_mean(tiny_run: Path, text: Path) -> No
     assert found["oov_rate"] == 0
 
 
-def test_carried_score_is_what_evaluate_finds(tiny_run: Path, text: Path) -> None:
+@pytest.mark.parametrize("lines_at_once", [512, 3, 1])
+def test_carried_score_is_what_evaluate_finds(
+    lines_at_once: int, tiny_run: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded, "_LINES", lines_at_once)
     figures = evaluate(tiny_run, text)
     lines = score(tiny_run, text, "--carry-state")
     total = figures["nats_per_token"] * figures["tokens"] / math.log(2)
@@ -136,21 +143,24 @@ def test_windows_cover_the_text_once(tiny_run: Path, text: Path) -> None:
         assert short[key] == whole[key]
 
 
-def test_window_of_one_starts_from_the_empty_state(tiny_run: Path, tmp_path: Path) -> None:
-    """One target a window, with the true token before it: a bigram model. So the same two
-    characters cost the same wherever they stand."""
+def test_window_of_one_is_a_model_of_pairs(tiny_run: Path, tmp_path: Path) -> None:
+    """Each target from the empty state with the true token before it: what the decoder that
+    writes text expects after that token alone, among the tokens that may stand there."""
+    content = "the ward"
     path = tmp_path / "text"
-    path.write_text("the " * 3)
-    three = evaluate(tiny_run, path, "--window", "1")
-    path.write_text("the " * 4)
-    four = evaluate(tiny_run, path, "--window", "1")
-    path.write_text("the " * 5)
-    five = evaluate(tiny_run, path, "--window", "1")
-
-    def nats(found: dict[str, Any]) -> float:
-        return float(found["nats_per_token"] * found["tokens"])
-
-    assert nats(four) - nats(three) == pytest.approx(nats(five) - nats(four), rel=1e-5)
+    path.write_text(content)
+    model = charlm.load(tiny_run)
+    decoder, tokenizer = model.decoder, model.tokenizer
+    legal = tokenizer.grammar.legal[0]
+    nats, before = 0.0, tokenizer.boundary_id
+    for token in tokenizer.encode(content).tolist():
+        logits, _ = decoder.feed([before], decoder.empty_state(1))
+        p = np.exp(logits[0].astype(np.float64))
+        nats -= math.log(p[token] / p[legal].sum())
+        before = token
+    found = evaluate(tiny_run, path, "--window", "1")
+    assert found["tokens"] == len(content)
+    assert found["nats_per_token"] * found["tokens"] == pytest.approx(nats, rel=1e-4)
 
 
 def test_own_part_is_the_test_part(tiny_run: Path, tiny_text: Path, tmp_path: Path) -> None:

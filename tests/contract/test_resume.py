@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 from charlm.runs.directory import RunDirectory
 from contract.command import Finished, call, charlm
@@ -84,11 +86,25 @@ def test_larger_budget_goes_on(run: Path, tiny_text: Path) -> None:
     assert trained == sorted(set(trained)) and trained[-1] == 9
 
 
-def test_budget_threads_and_reports_may_change(run: Path) -> None:
+def test_budget_threads_and_reports_may_change(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
     done = resume(run, "--steps", "8", "--report-every", "1", "--threads", "2")
     assert done.code == 0, done.err
+    assert threads == [2]
     config = (run / "config.toml").read_text()
     assert "threads = 2" in config and "report_every = 1" in config and "steps = 8" in config
+
+
+def test_limit_that_is_given_takes_the_place_of_minutes(tiny_text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    quick = [word for word in QUICK if word not in ("--steps", "6")]
+    assert call("train", tiny_text, "--out", out, *quick, "--minutes", "0.000001").code == 0
+    assert tomllib.loads((out / "config.toml").read_text())["budget"]["minutes"] == 0.000001
+    done = resume(out, "--steps", "4", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["steps"] == 4
+    assert tomllib.loads((out / "config.toml").read_text())["budget"]["minutes"] == "none"
 
 
 @pytest.mark.parametrize(

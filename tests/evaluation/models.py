@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
+from reference.texts import english
 
 from charlm.draws import Draws
 from charlm.model.language_model import Architecture, LanguageModel
 from charlm.text.counts import count_text
 from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer
-from reference.texts import english
 
 TRAINING_TEXT = english(20) + "é ß\n"
 

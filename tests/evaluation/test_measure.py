@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference.language_model_numpy import float64_weights, token_nats
+from reference.texts import english
 
 from charlm.evaluation import token_nats as module
 from charlm.evaluation.measure import measure, measure_windows
 from evaluation.models import Text, model_of, tokenizer_of
-from reference.language_model_numpy import float64_weights, token_nats
-from reference.texts import english
 
 # Seen, unseen and spelled characters; a document of one token, one that ends in a spelled
 # character, and one that is longer than the others together.
@@ -42,7 +42,14 @@ def cut(monkeypatch, streams, chunk, longest, shortest):
     monkeypatch.setattr(module, "SHORTEST_PIECE", shortest * chunk)
 
 
-CUTS = [(1, 4, 2, 1), (3, 8, 4, 1), (7, 16, 3, 2), (64, 128, 64, 4), (2, 1, 50, 10), (5, 1000, 1, 1)]
+CUTS = [
+    (1, 4, 2, 1),
+    (3, 8, 4, 1),
+    (7, 16, 3, 2),
+    (64, 128, 64, 4),
+    (2, 1, 50, 10),
+    (5, 1000, 1, 1),
+]
 
 
 @pytest.mark.parametrize("kind", ["char", "byte"])

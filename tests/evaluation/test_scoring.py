@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference.language_model_numpy import float64_weights, token_nats
+from reference.texts import english
 
 from charlm.evaluation import scoring
 from charlm.evaluation import token_nats as module
 from charlm.evaluation.measure import measure
 from charlm.evaluation.scoring import LineScorer
 from evaluation.models import Text, model_of, tokenizer_of
-from reference.language_model_numpy import float64_weights, token_nats
-from reference.texts import english
 
 LINES = ["\n", "The old 聞 lamp\n", "x\n", english(1, seed=7), "éééé\n", "\n", "no line break"]
 
@@ -66,7 +66,7 @@ def test_carried_lines_add_up_to_the_measure_of_the_whole(monkeypatch, sizes, me
     monkeypatch.setattr(scoring, "LONGEST_PIECE", 32)  # a batch of lines is many pieces
     tokenizer = tokenizer_of()
     model = model_of(tokenizer, memory)
-    lines = english(38, seed=8).splitlines(keepends=True) + ["聞é\n", "last"]
+    lines = [*english(38, seed=8).splitlines(keepends=True), "聞é\n", "last"]
     scorer = LineScorer(model, tokenizer, carry_state=True)
     found, rest = [], lines
     for size in sizes:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from reference.texts import english
 
 import charlm
-from reference.texts import english
 
 # Rare letters, each once: at character level they are spelled, in training too.
 TEXT = english(400) + "The café, the naïve façade, the jalapeño, the Übung and 5 €.\n" + english(40)
@@ -36,7 +36,9 @@ def test_english_was_learned(model, tmp_path):
 
 
 @pytest.mark.parametrize("character", "聞中文字龍一𠮷𐍈あЖ")
-@pytest.mark.parametrize("before", ["The river left the lamp.\n", "The keeper ", "The captain watched the "])
+@pytest.mark.parametrize(
+    "before", ["The river left the lamp.\n", "The keeper ", "The captain watched the "]
+)
 def test_an_unseen_character_costs_24_to_60_bits(model, character, before):
     (line,) = model.score([before + character])
     size = len(character.encode())

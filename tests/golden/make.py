@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from reference.texts import english
 
 from charlm.draws import Draws
 from charlm.model.dropout import DropoutRates
@@ -19,7 +20,6 @@ from charlm.training.gradients import clip
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.optimizers import adamw
 from charlm.training.schedules import cosine, warm_up
-from reference.texts import english
 
 FILE = Path(__file__).parent / "lstm_losses.json"
 STEPS, SEED, LR = 20, 5, 0.03

@@ -124,7 +124,7 @@ def test_a_border_is_an_end_and_a_new_start(cell, kernel, rates, dtype):
     wanted_y = torch.empty_like(y)
     wanted = [[torch.empty_like(part) for part in layer] for layer in state]
     pieces = {0: [(0, 4, empty), (4, T, empty)], 2: [(0, T, start)]}
-    pieces |= dict.fromkeys((1, 3), [(0, 2, start), (2, T, empty)])
+    pieces |= {key: [(0, 2, start), (2, T, empty)] for key in (1, 3)}
     for stream, cuts in pieces.items():
         for begin, end, before in cuts:
             found, after = read(begin, end, before)

@@ -147,7 +147,9 @@ def test_a_shared_variational_mask_is_a_diagonal_matrix(weight):
 @pytest.mark.parametrize("kernel", ["auto", "fused", "reference"])
 def test_dropped_columns_are_a_masked_state(kernel):
     """W_hh diag(m) for all streams, or h m in each stream: the same network (Gal, eq. 7)."""
-    model = LanguageModel(Architecture(9, "lstm", 1, H, 5, False)).initialise("default", Draws(0, 0))
+    model = LanguageModel(Architecture(9, "lstm", 1, H, 5, False)).initialise(
+        "default", Draws(0, 0)
+    )
     (layer,) = model.layers
     x = torch.randn(T, B, 5, generator=torch.Generator().manual_seed(2))
     rates = DropoutRates(temporal=0.5, temporal_mask="stream")

@@ -36,7 +36,9 @@ def test_default_is_torchs_uniform():
         bound = 1 / math.sqrt(H)
         largest = float(layer.weight_hh.detach().abs().max())
         assert 0.99 * bound < largest <= bound
-        assert float(layer.weight_hh.detach().std()) == pytest.approx(bound / math.sqrt(3), rel=0.05)
+        assert float(layer.weight_hh.detach().std()) == pytest.approx(
+            bound / math.sqrt(3), rel=0.05
+        )
 
 
 def test_input_weights_are_glorots():

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from reference.lstm_numpy import Problem, backward, forward, problem
 
 from charlm.model.cells.lstm import LSTM
 from charlm.model.kernels import lstm as fused
 from charlm.model.kernels import providers, reference
 from charlm.model.stack import RecurrentLayer, RecurrentStack
-from reference.lstm_numpy import Problem, backward, forward, problem
 
 needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"

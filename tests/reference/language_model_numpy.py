@@ -1,7 +1,7 @@
 """A language model read as one stream, in float64, from named weights.
 
-    e = E[x]    h_l = lstm_l(h_{l-1})    y = W (P h_L) + b
-    p(v) = (1 - m_s) exp(y_v) / (sum over legal u of exp(y_u)) + m_s floor_{s,v}
+e = E[x]    h_l = lstm_l(h_{l-1})    y = W (P h_L) + b
+p(v) = (1 - m_s) exp(y_v) / (sum over legal u of exp(y_u)) + m_s floor_{s,v}
 """
 
 import numpy as np
@@ -27,7 +27,9 @@ def logits(weights, inputs):
     y = x[:, 0]
     if "projection.weight" in weights:
         y = y @ weights["projection.weight"].T
-    return y @ weights.get("decoder.weight", weights["embedding.weight"]).T + weights["decoder.bias"]
+    return (
+        y @ weights.get("decoder.weight", weights["embedding.weight"]).T + weights["decoder.bias"]
+    )
 
 
 def token_nats(weights, grammar, ids, before, spelling=0):

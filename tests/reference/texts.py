@@ -2,9 +2,31 @@
 
 import random
 
-_NOUNS = "keeper harbour lamp river garden letter winter captain village morning engine".split()
-_VERBS = "carried watched repaired followed remembered counted painted left found".split()
-_PLACES = "under the bridge|before noon|in the rain|behind the mill|without a word".split("|")
+_NOUNS = [
+    "keeper",
+    "harbour",
+    "lamp",
+    "river",
+    "garden",
+    "letter",
+    "winter",
+    "captain",
+    "village",
+    "morning",
+    "engine",
+]
+_VERBS = [
+    "carried",
+    "watched",
+    "repaired",
+    "followed",
+    "remembered",
+    "counted",
+    "painted",
+    "left",
+    "found",
+]
+_PLACES = ["under the bridge", "before noon", "in the rain", "behind the mill", "without a word"]
 
 
 def english(sentences, seed=1):

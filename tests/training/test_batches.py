@@ -94,7 +94,7 @@ def test_an_epoch_reads_contiguous_streams_and_no_position_twice(layout):
 @settings(deadline=None, max_examples=80)
 @given(layouts())
 def test_the_input_is_the_token_before_and_at_a_document_the_boundary(layout):
-    n, documents, *_ = layout
+    _n, documents, *_ = layout
     batches = batches_of(layout)
     for step in range(2 * batches.windows_per_epoch):
         window = batches.window(step)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from reference.texts import english
 
 from charlm.draws import Draws
 from charlm.errors import RunError
@@ -15,7 +16,6 @@ from charlm.training import checkpointing
 from charlm.training.batches import StreamBatches
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.optimizers import adamw
-from reference.texts import english
 
 RATES = DropoutRates(0.1, 0.2, 0.2, 0.3)
 

@@ -1,5 +1,6 @@
 """The course of the learning rate, and what ends a run."""
 
+import itertools
 import math
 
 import pytest
@@ -37,7 +38,7 @@ def test_every_schedule_is_a_finite_positive_factor_that_peaks_at_1(name):
 
 def test_cosine_only_falls():
     factors = [cosine(step / 100) for step in range(101)]
-    assert all(a > b for a, b in zip(factors, factors[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(factors))
 
 
 def test_warm_up_is_linear_and_ends_at_1():

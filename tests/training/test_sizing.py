@@ -10,7 +10,6 @@ from charlm.precedence import Layer, build, read_toml, to_toml
 from charlm.settings import AUTO
 from charlm.training.sizing import MINIMUM_TOKENS, Facts, resolve
 
-
 # What means something while a run goes on, too: the library's kernel, evaluation by the clock.
 MAY_STAY_AUTO = {"tokenizer.min_count", "optimisation.kernel", "budget.eval_every"}
 
