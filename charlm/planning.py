@@ -93,7 +93,9 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
     o = config.optimisation
     check_device(o.device)
     device = "cuda" if o.device != "cpu" and torch.cuda.is_available() else "cpu"
-    threads = torch.get_num_threads() if o.threads == AUTO else o.threads
+    threads = o.threads
+    if threads == AUTO:
+        threads = precision.fastest_threads(torch.get_num_threads())
     torch.set_num_threads(threads)
     rates = precision.probe(device)
     chosen = rates.best if o.precision == "auto" else o.precision

@@ -5,11 +5,10 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from tests.conftest import words
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -45,7 +44,7 @@ def shell_commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, words: Callable[[int, int], str]) -> Path:
     """A folder with every file that the README's commands name, and the commands on PATH."""
     folder = tmp_path_factory.mktemp("readme")
     text = words(1, 120)

@@ -22,8 +22,9 @@ from charlm.text.tokenizers.base import Grammar
 class Window:
     """One step's tokens.
 
-    inputs, targets (T, B) int64: the target is the input's next token. At a border the input
-    is the boundary token, and the state before it is empty. states (T, B): where the spelling
+    inputs, targets (T, B) int64: the target is the input's next token. At a border the state
+    before is empty; where a document begins, the input is the boundary token (at a random reset
+    it is the true token before). states (T, B): where the spelling
     automaton stands before each target. `first`: no state is carried in.
     """
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from charlm.errors import DivergedError, Interrupted
+from charlm.errors import DivergedError, Interrupted, MachineError
 from charlm.training import gradients
 from charlm.training.budget import Budget
 from charlm.training.interrupt import Interruption
@@ -94,7 +94,7 @@ class Loop:
         try:
             if state.step and self._evaluation_due():
                 self._evaluate()  # the one during which the run was interrupted
-            elif state.step and self.evaluations.best_step == state.step:
+            if state.step and self.evaluations.best_step == state.step:
                 self._save(best=True)  # the run may have died between that evaluation and this
             while not self._out_of_patience():
                 progress = budget.progress(state.step)
@@ -103,18 +103,18 @@ class Loop:
                 self._step(progress)
                 if state.step % self.report_every == 0:
                     self._report(progress)
-                if self._evaluation_due():
-                    self._evaluate()
+                if self._evaluation_due() and self._evaluate():
+                    self._save_if_possible(best=True)
                 if self.interruption.signal_number is not None:
                     self._save()
                     self.interruption.check()
                 if time.monotonic() - self._saved_at >= self.save_every:
-                    self._save()
+                    self._save_if_possible()
             if state.sum_steps:
                 self._report(1.0)
             self._save()
-            if self.evaluations.last_step != state.step:
-                self._evaluate()
+            if self.evaluations.last_step != state.step and self._evaluate():
+                self._save(best=True)
         finally:
             self.listener.end()
 
@@ -188,9 +188,10 @@ class Loop:
         wait = max((self.budget.seconds or 0.0) / 8, 20 * self._evaluation_took)
         return time.monotonic() - self._evaluated_at >= wait
 
-    def _evaluate(self) -> None:
+    def _evaluate(self) -> bool:
+        """Measure, log and show; True if it is the best so far, and is to be saved as such."""
         if self.evaluate is None:
-            return
+            return False
         step = self.state.step
         self.listener.evaluating(step)
         begin = time.monotonic()
@@ -225,8 +226,15 @@ class Loop:
             )
         )
         self.listener.sample(step, self.sample(step))
-        if is_best:
-            self._save(best=True)
+        return is_best
+
+    def _save_if_possible(self, best: bool = False) -> None:
+        """Save now, or go on training where the disk does not allow it and try again later."""
+        try:
+            self._save(best)
+        except MachineError as error:
+            self._saved_at = time.monotonic()
+            self.listener.say(f"Not saved: {error.what}. Training goes on.")
 
     def _save(self, best: bool = False) -> None:
         self.state.seconds = self.budget.elapsed()

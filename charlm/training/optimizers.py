@@ -24,7 +24,7 @@ def _decayed(named: NamedParameters, weight_decay: float) -> list[dict[str, obje
 def adamw(named: NamedParameters, lr: float, weight_decay: float) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, alg. 2).
 
-    beta_2 is .99, not .999: a run of a few thousand steps must not remember its first ones.
+    beta_2 is .95, not .999: a run of a few thousand steps must not remember its first ones.
     """
     groups = _decayed(named, weight_decay)
     return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), eps=1e-8, fused=True)

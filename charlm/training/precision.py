@@ -1,4 +1,4 @@
-"""Are bf16 matrix products right and faster on this machine?
+"""What this machine is good at: bf16 matrix products or not, how many threads.
 
 On server CPUs with bf16 units they run at four to five times the fp32 rate; on others the
 library emulates them, several times slower than fp32. So it is tried.
@@ -41,6 +41,22 @@ def probe(device: str = "cpu") -> ProductRates:
         rates["bf16"] = max(rates["bf16"], _rate(narrow_a, narrow_b))
     # bf16 keeps 8 bits: a rounded result is off by at most 2^-8 of the largest entry.
     return ProductRates(rates["fp32"], rates["bf16"], bool(error <= 2**-8))
+
+
+def fastest_threads(most: int) -> int:
+    """`most`, or half as many where those are faster at this moment.
+
+    On a machine that is busy otherwise, every product waits for the thread that is not running:
+    two threads beside one other process were seen at a tenth of the speed of one thread.
+    """
+    before = torch.get_num_threads()
+    rates = {}
+    for threads in {most, max(1, most // 2)}:
+        torch.set_num_threads(threads)
+        found = probe()
+        rates[threads] = max(found.fp32, found.bf16)
+    torch.set_num_threads(before)
+    return max(rates, key=lambda threads: rates[threads])
 
 
 def _rate(a: torch.Tensor, b: torch.Tensor) -> float:

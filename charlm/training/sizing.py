@@ -73,7 +73,7 @@ class _Resolution:
         self._set("budget.minutes", minutes, "no --epochs and no --steps were given")
         self._set("optimisation.device", facts.device, "what there is")
         self._set("optimisation.precision", facts.precision, "the faster right one, by a probe")
-        self._set("optimisation.threads", facts.threads, "the CPU cores of this machine")
+        self._set("optimisation.threads", facts.threads, "the fastest at this moment")
         self._batch()
         self._model()
         self._regularisation()
@@ -141,7 +141,11 @@ class _Resolution:
         self._set("regularisation.input_dropout", round(rate / 4, 2), reason)
         self._set("regularisation.inter_layer_dropout", rate if layers > 1 else 0.0, reason)
         self._set("regularisation.output_dropout", rate, reason)
-        self._set("regularisation.temporal_dropout", round(rate / 2, 2), reason)
+        r = self.config.regularisation
+        temporal = round(rate / 2, 2)
+        if r.temporal_dropout_kind != AUTO or r.temporal_dropout_mask != AUTO:
+            temporal = max(temporal, 0.05)  # whoever names a kind wants some of it
+        self._set("regularisation.temporal_dropout", temporal, reason)
         self._set("regularisation.temporal_dropout_kind", "variational", "the default kind")
         self._set(
             "regularisation.temporal_dropout_mask",

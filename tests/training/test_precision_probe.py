@@ -45,3 +45,21 @@ def test_fast_and_wrong(fast_bf16, monkeypatch, error):
     found = probe()
     assert not found.bf16_right
     assert found.best == "fp32"
+
+
+def test_fewer_threads_where_they_are_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from charlm.training import precision
+
+    before = torch.get_num_threads()
+    for slow, chosen in ((4, 2), (2, 4)):
+        monkeypatch.setattr(
+            precision,
+            "probe",
+            lambda slow=slow: precision.ProductRates(
+                10.0 if torch.get_num_threads() == slow else 50.0, 1.0, True
+            ),
+        )
+        assert precision.fastest_threads(4) == chosen
+        assert torch.get_num_threads() == before
