@@ -13,6 +13,7 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- files: made by scripts/readme_files.py -->\n", "<!-- end of files -->\n"
 # The stations of the text on its way, in order; then what holds them together.
 FOLDERS = (
+    "storage",
     "text",
     "text/tokenizers",
     "model",

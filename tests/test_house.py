@@ -20,6 +20,7 @@ SCRIPTS = sorted((ROOT.parent / "scripts").rglob("*.py"))
 # The way that text takes through the house. A folder may know itself and what stands before it.
 FLOW = (
     {"errors", "registry", "settings", "draws"},  # known to all
+    {"storage"},  # files, for text and runs
     {"config", "precedence"},
     {"text"},
     {"model"},

@@ -19,15 +19,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from charlm.errors import CharlmError, DivergedError, RunError
-from charlm.runs.atomic import (
-    is_stale_partial,
-    machine_errors,
-    partial_path,
-    place_folder,
-    remove,
-    swap_link,
-    write_new,
-)
 from charlm.runs.directory import RunDirectory, require_folder
 from charlm.runs.manifest import (
     MANIFEST,
@@ -36,8 +27,17 @@ from charlm.runs.manifest import (
     read_files,
     read_manifest,
 )
-from charlm.runs.reading import damaged, parse_json
 from charlm.runs.tensors import Tensors, decode, encode, first_not_finite
+from charlm.storage.atomic import (
+    is_stale_partial,
+    machine_errors,
+    partial_path,
+    place_folder,
+    remove,
+    swap_link,
+    write_new,
+)
+from charlm.storage.reading import damaged, parse_json
 
 STATE = "state.json"
 _SUFFIX = ".safetensors"

@@ -16,16 +16,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from charlm.errors import MachineError, RunError, UsageError
-from charlm.runs.atomic import (
-    fsync_folder,
-    is_stale_partial,
-    machine_errors,
-    partial_path,
-    place_folder,
-    remove,
-    write_atomically,
-    write_new,
-)
 from charlm.runs.lock import LOCK_FILE, RunLock, is_marked
 from charlm.runs.manifest import (
     MANIFEST,
@@ -35,7 +25,17 @@ from charlm.runs.manifest import (
     read_files,
     read_manifest,
 )
-from charlm.runs.reading import TEXT_LIMIT, damaged, parse_json, read_regular, read_text
+from charlm.storage.atomic import (
+    fsync_folder,
+    is_stale_partial,
+    machine_errors,
+    partial_path,
+    place_folder,
+    remove,
+    write_atomically,
+    write_new,
+)
+from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular, read_text
 
 _FILES = ("metrics.jsonl", "summary.json", "config.toml")
 _FOLDERS = ("checkpoints", "tokenizer", "cache", "samples")

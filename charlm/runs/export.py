@@ -17,11 +17,12 @@ from typing import Any, Literal
 
 from charlm import __version__
 from charlm.errors import RunError, UsageError
-from charlm.runs.atomic import write_atomically
 from charlm.runs.checkpoint import load
 from charlm.runs.directory import RunDirectory
 from charlm.runs.manifest import FORMAT_VERSION, check_format, is_plain_name, sha256
-from charlm.runs.reading import (
+from charlm.runs.tensors import Tensors, decode, encode, read_header
+from charlm.storage.atomic import write_atomically
+from charlm.storage.reading import (
     TEXT_LIMIT,
     damaged,
     parse_json,
@@ -29,7 +30,6 @@ from charlm.runs.reading import (
     read_regular,
     read_start,
 )
-from charlm.runs.tensors import Tensors, decode, encode, read_header
 
 _HASH = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _NO_HASH = b"0" * 64

@@ -10,7 +10,7 @@ from typing import Self
 
 from charlm import __version__
 from charlm.errors import UsageError
-from charlm.runs.atomic import machine_errors
+from charlm.storage.atomic import machine_errors
 
 LOCK_FILE = ".lock"
 _MARK = b"charlm "

@@ -14,7 +14,7 @@ from typing import Any
 
 from charlm import __version__
 from charlm.errors import RunError
-from charlm.runs.reading import TEXT_LIMIT, damaged, parse_json, read_regular
+from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import RunError
-from charlm.runs.atomic import write_atomically
-from charlm.runs.reading import damaged, parse_json, read_regular
+from charlm.storage.atomic import write_atomically
+from charlm.storage.reading import damaged, parse_json, read_regular
 
 
 class MetricsLog:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from charlm.errors import CharlmError, RunError
-from charlm.runs.reading import TEXT_LIMIT, damaged, parse_json
+from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json
 
 Tensors = dict[str, NDArray[Any]]
 

@@ -14,6 +14,7 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from charlm.errors import MachineError, RunError
+from charlm.storage.atomic import write_atomically
 from charlm.text.corpus import (
     BLOCK_CHARACTERS,
     Corpus,
@@ -37,7 +38,7 @@ from charlm.text.part_files import (
     verify_part,
 )
 from charlm.text.splits import PARTS, exact_fractions, split_spans
-from charlm.text.stored import json_bytes, read_object, write_atomically
+from charlm.text.stored import json_bytes, read_object
 from charlm.text.tokenizers.base import (
     Tokenizer,
     TokenizerSettings,
@@ -179,7 +180,7 @@ def prepare(
                 dtype=tokenizer.dtype.name,
                 parts=parts,
             )
-            write_atomically(folder / MANIFEST, json_bytes(manifest))
+            write_atomically(folder / MANIFEST, json_bytes(manifest), 0o600)
     except OSError as problem:
         raise MachineError(
             f"The token cache cannot be written in {folder}: {problem.strerror or problem}.",

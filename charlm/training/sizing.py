@@ -115,7 +115,7 @@ class _Resolution:
         if minutes is not None:
             work = facts.rate * _EFFICIENCY * minutes * 60 / self.config.model.layers
             width = _REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT
-            reason = f"{minutes:g} minutes at {facts.rate:.0f} GFLOP/s"
+            reason = f"{minutes:g} min at {facts.rate:.0f} GFLOP/s"
         else:
             width = _REFERENCE_WIDTH * (facts.train_tokens / 1e6) ** _WIDTH_EXPONENT
             reason = f"{facts.train_tokens:,} tokens to train on"

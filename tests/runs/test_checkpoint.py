@@ -18,7 +18,7 @@ from charlm.errors import CharlmError, DivergedError, RunError
 from charlm.runs import manifest
 from charlm.runs.checkpoint import linked_step, load, save
 from charlm.runs.directory import RunDirectory
-from charlm.runs.reading import DEPTH_LIMIT
+from charlm.storage.reading import DEPTH_LIMIT
 
 
 def reseal(folder: Path, **changes: Any) -> None:

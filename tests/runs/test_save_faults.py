@@ -10,10 +10,10 @@ from run_faults import arrays, copy_run, counted_calls, dies_before, failing_cal
 
 from charlm.errors import MachineError, RunError
 from charlm.runs import checkpoint
-from charlm.runs.atomic import swap_link, write_atomically
 from charlm.runs.checkpoint import load, save
 from charlm.runs.directory import RunDirectory
 from charlm.runs.metrics import MetricsLog, read_metrics, truncate_after
+from charlm.storage.atomic import swap_link, write_atomically
 
 STATES = {100: {"step": 100, "loss": 0.1}, 200: {"step": 200, "loss": 0.3}}
 SEEDS = {100: 1, 200: 2}

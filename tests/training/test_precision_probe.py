@@ -47,11 +47,7 @@ def test_fast_and_wrong(fast_bf16, monkeypatch, error):
     assert found.best == "fp32"
 
 
-def test_fewer_threads_where_they_are_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    from charlm.training import precision
-
+def test_fewer_threads_where_they_are_faster(monkeypatch):
     before = torch.get_num_threads()
     for slow, chosen in ((4, 2), (2, 4)):
         monkeypatch.setattr(

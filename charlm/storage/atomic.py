@@ -92,13 +92,13 @@ def fsync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_new(path: Path, content: bytes | Iterable[bytes]) -> None:
+def write_new(path: Path, content: bytes | Iterable[bytes], mode: int = 0o666) -> None:
     """Writes a file that must not exist yet and fsyncs it; its folder is the caller's to fsync.
 
     Raises OSError; the file is removed then.
     """
     chunks = (content,) if isinstance(content, bytes) else content
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
             for chunk in chunks:
@@ -114,7 +114,7 @@ def write_new(path: Path, content: bytes | Iterable[bytes]) -> None:
         raise
 
 
-def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
+def write_atomically(path: Path, content: bytes | Iterable[bytes], mode: int = 0o666) -> None:
     """Puts `content` in place of what `path` held, on disk when this returns.
 
     Raises MachineError naming `path`; the old content is then still there whole, unless
@@ -124,7 +124,7 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
     with machine_errors(path, "write"):
         remove(temporary)
         try:
-            write_new(temporary, content)
+            write_new(temporary, content, mode)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

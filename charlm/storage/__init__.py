@@ -1,0 +1,1 @@
+"""Files on disk, strictly read and atomically written: what `text` and `runs` both stand on."""
