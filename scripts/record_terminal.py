@@ -57,7 +57,10 @@ def main() -> None:
         console.print(Text("$ " + command, style="bold green"))
         console.print(screen_of(command))
         console.print()
-    console.save_svg(str(arguments.svg), title="charlm")
+    svg = console.export_svg(title="charlm")
+    # No font from elsewhere: the reader's own monospaced one.
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    arguments.svg.write_text(svg.replace("Fira Code, monospace", "monospace"), "utf-8")
 
 
 if __name__ == "__main__":

@@ -109,12 +109,14 @@ class TrainingScreen(Listener):
             self._bar.write(visible(message), file=self._bar.fp)
 
     def _show_choices(self) -> None:
-        """The sizes that were chosen, one reason a line."""
-        reasons: dict[str, list[str]] = {}
+        """What was left to charlm, a line a section, with the reasons."""
+        sections: dict[str, dict[str, list[str]]] = {}
         for key, value, reason in self._choices:
-            name = key.split(".")[1].replace("_", "-")
+            section, name = key.split(".")
             shown = f"{value:g}" if isinstance(value, float) else str(value)
-            reasons.setdefault(reason, []).append(f"{name} {shown}")
-        for reason, settings in reasons.items():
-            self.messages.say(f"chosen: {', '.join(settings)} ({reason})")
+            names = sections.setdefault(section, {}).setdefault(reason, [])
+            names.append(f"{name.replace('_', '-')} {shown}")
+        for section, reasons in sections.items():
+            chosen = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+            self.messages.say(f"chosen, {section}: {chosen}")
         self._choices = []

@@ -113,8 +113,10 @@ class Loop:
             if state.sum_steps:
                 self._report(1.0)
             self._save()
+            trained = state.seconds
             if self.evaluations.last_step != state.step and self._evaluate():
                 self._save(best=True)
+            state.seconds = trained  # the last evaluation does not count
         finally:
             self.listener.end()
 

@@ -179,8 +179,9 @@ class _Resolution:
         lr = _REFERENCE_LR * min(1.5, math.sqrt(_REFERENCE_WIDTH / hidden)) / layers
         reason = f"for {layers} x {hidden} hidden units"
         self._set("optimisation.lr", float(f"{lr:.2g}"), reason)
-        self._set("optimisation.warmup_steps", 50, "lets Adam's averages settle")
         last = self._last_step()
+        warmup = 50 if last is None else min(50, last // 10)
+        self._set("optimisation.warmup_steps", warmup, "lets Adam's averages settle")
         b = self.config.budget
         if last is not None and b.minutes is None:
             self._set("budget.eval_every", max(1, last // 8), "eight times in the budget")
