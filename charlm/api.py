@@ -59,8 +59,7 @@ def train(
         config, given = _configuration(settings)
     elif settings:
         raise UsageError("both config and single settings are given", "Give one of them.")
-    goes_on = resume and (Path(out) / "config.toml").exists()
-    sources, config = ([], config) if goes_on and not texts else _sources(texts, config)
+    sources, config = ([], config) if resume and not texts else _sources(texts, config)
     request = Request(
         out=Path(out),
         config=config,
@@ -94,7 +93,15 @@ def plan(
 def _sources(texts: Sequence[str | Path], config: Config) -> tuple[list[str | Path], Config]:
     """The texts, or without any the embedded corpus with its own splits."""
     if texts:
-        return list(texts), config
+        return [texts] if isinstance(texts, str | Path) else list(texts), config
+    for part in ("valid", "test"):
+        key = f"corpus.{part}_fraction"
+        if config.get(key) != SETTINGS[key].default:
+            raise UsageError(
+                f"--{part}-fraction is given, but the corpus that comes with charlm has its own "
+                "parts",
+                "Leave it out, or name a TEXT.",
+            )
     folder = CORPORA / "clinical_notes"
     own = {
         f"corpus.{part}": str(folder / f"{part}.txt")

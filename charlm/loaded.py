@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charlm import registry
+from charlm.config import SETTINGS
 from charlm.errors import DataError, RunError, UsageError
 from charlm.generation.decoder import Decoder
-from charlm.generation.generate import Piece, generate
+from charlm.generation.generate import Piece, generate_many
 from charlm.generation.settings import GenerationSettings, SamplingSettings
 from charlm.precedence import Layer, build
 from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
-from charlm.settings import nearest
+from charlm.settings import BadValue, nearest
 from charlm.text.lines import line_batches
 from charlm.text.part_files import Part
 from charlm.text.token_cache import TokenCache, prepare_whole
@@ -79,8 +80,7 @@ class Model:
     def pieces(self, prompt: str, settings: GenerationSettings | None = None) -> Iterator[Piece]:
         """Every sample of a prompt, piece by piece as it is written."""
         settings = settings or GenerationSettings()
-        for index in range(settings.num_samples):
-            yield from generate(self.decoder, self.tokenizer, prompt, settings, index)
+        yield from generate_many(self.decoder, self.tokenizer, [prompt], settings)
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
         """One sample's text as it is written; options as of `generate`."""
@@ -116,11 +116,14 @@ class Model:
         """
         from charlm.evaluation.measure import measure, measure_windows
 
+        for name, number in (("window", window), ("windows", windows)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name} is {number}; needed: a whole number from 1")
         model = self._prepared(precision, threads, device, kernel)
         with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
             if texts:
                 part = prepare_whole(
-                    list(texts),
+                    [texts] if isinstance(texts, str | Path) else list(texts),
                     self.tokenizer,
                     Path(folder),
                     encoding=encoding,
@@ -140,7 +143,9 @@ class Model:
         if self.stored.kind != "run":
             raise DataError(f"{self.stored.path} holds no text: it was exported", hint)
         try:
-            parts = TokenCache.open(RunDirectory.open(self.stored.path).cache).parts
+            cache = TokenCache.open(RunDirectory.open(self.stored.path).cache)
+            cache.verify()
+            parts = cache.parts
         except RunError as error:
             raise DataError(f"the run's own text is gone: {error.what}", hint) from error
         for name in ("test", "valid"):
@@ -194,6 +199,13 @@ class Model:
     ) -> "LanguageModel":
         import torch
 
+        given = {"precision": precision, "threads": threads, "device": device, "kernel": kernel}
+        for name, value in given.items():
+            entry = SETTINGS[f"optimisation.{name}"]
+            try:
+                entry.setting.read(value, entry.kind)
+            except BadValue as error:
+                raise UsageError(f"{name} is {value}; needed: {error}") from error
         if threads != "auto":
             torch.set_num_threads(int(threads))
         if device == "cuda" and not torch.cuda.is_available():
@@ -220,7 +232,8 @@ class Model:
             },
         }
         if stored.kind == "run":
-            found["summary"] = RunDirectory.open(stored.path).read_summary()
+            summary = RunDirectory.open(stored.path).read_summary()
+            found["summary"] = summary and {**summary, "run": str(stored.path)}
         return found
 
 

@@ -128,7 +128,7 @@ def stored_config(run: RunDirectory) -> Config:
 def resumed(stored: Config, request: Request) -> Config:
     """The stored configuration with what may change on resuming: budget, threads, reports.
 
-    A limit that is given takes the place of minutes that are not. UsageError where no limit
+    Limits that are given take the place of all those that are not. UsageError where no limit
     is left, or the device is not there.
     """
     changes = {
@@ -136,9 +136,9 @@ def resumed(stored: Config, request: Request) -> Config:
         for key in request.given
         if not SETTINGS[key].setting.identity and request.config.get(key) != AUTO
     }
-    limits = {"budget.epochs", "budget.steps", "budget.minutes"} & set(changes)
-    if limits and "budget.minutes" not in limits:
-        changes["budget.minutes"] = None
+    limits = {"budget.epochs", "budget.steps", "budget.minutes"}
+    if limits & set(changes):
+        changes |= {key: None for key in limits - set(changes)}
     config = stored.with_values(changes)
     b = config.budget
     if b.epochs is None and b.steps is None and b.minutes is None:

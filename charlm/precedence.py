@@ -44,7 +44,13 @@ def build(layers: Iterable[Layer], resolved: bool = False) -> Config:
                 name = entry.option if layer.source == "options" else f"{layer.source}: {key}"
                 problems.append(f"{name} is {given}; needed: {error}")
     config = Config().with_values(values)
-    if not resolved:
+    if resolved:
+        problems += [
+            f"{key} is auto; needed: {entry.setting.needed(entry.kind)}, chosen"
+            for key, entry in SETTINGS.items()
+            if config.get(key) == AUTO and key.split(".")[0] == "model"
+        ]
+    else:
         problems += _contradictions(config)
     if problems:
         raise UsageError(
@@ -57,7 +63,16 @@ def _contradictions(config: Config) -> list[str]:
     """What no setting says alone: an option that the rest cannot use."""
     found = []
     corpus, reg = config.corpus, config.regularisation
-    if corpus.valid_fraction + corpus.test_fraction >= 1:
+    for part in ("valid", "test"):
+        fraction = f"{part}_fraction"
+        default = SETTINGS[f"corpus.{fraction}"].default
+        if getattr(corpus, part) is not None and getattr(corpus, fraction) != default:
+            found.append(f"--{part} is given, and --{part}-fraction too: give one of them")
+    shares = [
+        0 if getattr(corpus, part) is not None else getattr(corpus, f"{part}_fraction")
+        for part in ("valid", "test")
+    ]
+    if sum(shares) >= 1:
         found.append(
             f"--valid-fraction {corpus.valid_fraction:g} and --test-fraction "
             f"{corpus.test_fraction:g} leave nothing to train on; needed: a sum below 1"

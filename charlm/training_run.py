@@ -1,7 +1,6 @@
 """One training run, put together from its parts: text, sizes, model, loop, run directory."""
 
-import time
-from collections.abc import Callable
+import shlex
 from typing import Any
 
 import torch
@@ -9,9 +8,8 @@ import torch
 from charlm import registry
 from charlm.config import Config
 from charlm.draws import Draws
-from charlm.errors import Interrupted, RunError, UsageError
-from charlm.evaluation.figures import Figures
-from charlm.evaluation.measure import measure
+from charlm.errors import Interrupted, MachineError, RunError, UsageError
+from charlm.evaluation.validation import RunMeasurement
 from charlm.generation.decoder import Decoder
 from charlm.generation.generate import generate
 from charlm.generation.settings import GenerationSettings
@@ -28,9 +26,10 @@ from charlm.planning import (
 )
 from charlm.precedence import differing, to_toml
 from charlm.runs import checkpoint as checkpoints
-from charlm.runs.directory import RunDirectory
+from charlm.runs.directory import RunDirectory, may_be_replaced
 from charlm.runs.metrics import MetricsLog, read_metrics, truncate_after
 from charlm.settings import AUTO
+from charlm.storage.atomic import partial_path, remove, write_atomically
 from charlm.text.token_cache import TokenCache, corpus_fingerprint
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 from charlm.training import checkpointing
@@ -39,7 +38,8 @@ from charlm.training.budget import Budget
 from charlm.training.interrupt import Interruption, noted
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.listener import Listener
-from charlm.training.loop import Loop, Measured
+from charlm.training.loop import Loop
+from charlm.training.sizing import fit_to_text
 from charlm.training.state import Evaluations, TrainingState
 
 SAMPLE_CHARACTERS = 160  # of text written after each evaluation
@@ -52,9 +52,35 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
             run = RunDirectory.open(request.out)
             with run.lock():
                 return _Run(run, request, listener, interruption).resume()
-        run = RunDirectory.create(request.out, force=request.force)
+        if request.resume and not request.sources:
+            raise RunError(
+                f"there is no run in {request.out} to go on with, or it ended before its text "
+                "was read",
+                "Name the TEXT to start it, or correct --out.",
+            )
+        if request.force and may_be_replaced(request.out):
+            return _replace(request, listener, interruption)
+        run = RunDirectory.create(request.out)
         with run.lock():
             return _Run(run, request, listener, interruption).start()
+
+
+def _replace(request: Request, listener: Listener, interruption: Interruption) -> dict[str, Any]:
+    """Train in place of another run, which goes only when the new text has been read."""
+    run = RunDirectory(request.out)
+    with run.lock():
+        pass  # nobody else is at work on it
+    folder = partial_path(run.cache)
+    try:
+        cache, tokenizer = read_text(request, folder, listener, interruption.check)
+        resolve(request.config, cache, tokenizer)
+        del cache
+        run = RunDirectory.create(request.out, force=True, cache=folder)
+        with run.lock():
+            read = TokenCache.open(run.cache), tokenizer
+            return _Run(run, request, listener, interruption).start(read)
+    finally:
+        remove(folder)
 
 
 class _Run:
@@ -66,8 +92,9 @@ class _Run:
         self.run, self.request = run, request
         self.listener, self.interruption = listener, interruption
 
-    def start(self) -> dict[str, Any]:
-        cache, tokenizer = read_text(
+    def start(self, read: tuple[TokenCache, Tokenizer] | None = None) -> dict[str, Any]:
+        """Train from the beginning; `read`: the text, if it has been read already."""
+        cache, tokenizer = read or read_text(
             self.request, self.run.cache, self.listener, self.interruption.check
         )
         found = resolve(self.request.config, cache, tokenizer)
@@ -84,17 +111,11 @@ class _Run:
         config = resumed(stored, self.request)
         if summary is not None and ends(config) == ends(stored):
             self.listener.say(f"{self.run.path} is finished; give a larger budget to go on.")
-            return summary
-        try:
-            cache = TokenCache.open(self.run.cache)
-            tokenizer = load_tokenizer(self.run.read_tokenizer())
-        except RunError:
-            if not self.request.sources:
-                raise
-            cache, tokenizer = read_text(
-                self.request, self.run.cache, self.listener, self.interruption.check
-            )
-            self.run.write_tokenizer(tokenizer.to_files())
+            return {**summary, "run": str(self.run.path)}
+        # Both were on disk before the configuration: without them nothing can go on exactly.
+        cache = TokenCache.open(self.run.cache)
+        cache.verify()
+        tokenizer = load_tokenizer(self.run.read_tokenizer())
         try:
             checkpoint = checkpoints.load(self.run, "last")
         except RunError:
@@ -102,15 +123,19 @@ class _Run:
                 raise
             checkpoint = None
             self.listener.say("There is no checkpoint yet: training starts from the beginning.")
+        self.run.remove_summary()
         if config != stored:
             self.run.write_config(to_toml(config))
         return self._train(config, cache, tokenizer, checkpoint)
 
     def _refuse_changes(self, stored: Config) -> None:
-        changed = differing(stored, self.request.config, self.request.given)
+        given = self.request.config
+        if (self.run.cache / "manifest.json").exists():
+            # What was too large for the text was reduced then, and is now.
+            given = fit_to_text(given, len(TokenCache.open(self.run.cache).parts["train"].ids))
+        changed = differing(stored, given, self.request.given)
         problems = [
-            f"{entry.option} is {self.request.config.get(entry.key)}, and the run has "
-            f"{stored.get(entry.key)}"
+            f"{entry.option} is {given.get(entry.key)}, and the run has {stored.get(entry.key)}"
             for entry in changed
         ]
         if self.request.sources and (self.run.cache / "manifest.json").exists():
@@ -174,7 +199,7 @@ class _Run:
         evaluations = Evaluations.of(records)
         if any(r["step"] == state.step and r.get("split") == "train" for r in records):
             state.close_report()
-        evaluate = _Evaluator(model, tokenizer, cache, self.interruption.check)
+        evaluate = RunMeasurement(model, tokenizer, cache, self.interruption.check)
         loop = Loop(
             task=task,
             parameters=list(model.parameters()),
@@ -188,7 +213,7 @@ class _Run:
                 b.steps,
                 None if b.minutes is None else b.minutes * 60,
                 batches.windows_per_epoch,
-                time.monotonic() if checkpoint is not None else self.request.started,
+                self.request.started,
                 state.seconds,
             ),
             eval_every=None if b.eval_every == AUTO else b.eval_every,
@@ -206,10 +231,11 @@ class _Run:
         )
         try:
             loop.run()
+            return self._finish(config, model, cache, loop, evaluate, architecture)
         except Interrupted as interrupted:
-            interrupted.hint = f"Saved. Go on with: charlm train --resume --out {self.run.path}"
+            out = shlex.quote(str(self.run.path))
+            interrupted.hint = f"Saved. Go on with: charlm train --resume --out {out}"
             raise
-        return self._finish(config, model, cache, loop, evaluate, architecture)
 
     def _save(
         self,
@@ -231,7 +257,11 @@ class _Run:
         decoder = Decoder(model.layers.cell, checkpointing.weights_of(model))
         settings = GenerationSettings(length=SAMPLE_CHARACTERS, length_unit="characters", seed=seed)
         text = "".join(piece.text for piece in generate(decoder, tokenizer, "", settings))
-        (self.run.samples / f"{step}.txt").write_text(text, encoding="utf-8")
+        try:
+            if not self.run.samples.is_symlink():
+                write_atomically(self.run.samples / f"{step}.txt", text.encode())
+        except MachineError as error:
+            self.listener.say(f"The sample was not kept: {error.what}")
         return text
 
     def _finish(
@@ -240,7 +270,7 @@ class _Run:
         model: LanguageModel,
         cache: TokenCache,
         loop: Loop,
-        evaluate: "_Evaluator",
+        evaluate: RunMeasurement,
         architecture: Architecture,
     ) -> dict[str, Any]:
         best = checkpoints.load(self.run, "best-else-last", groups=("weights",))
@@ -262,30 +292,3 @@ class _Run:
         }
         self.run.write_summary(summary)
         return summary
-
-
-class _Evaluator:
-    """Measures the model that is being trained, in fp32."""
-
-    def __init__(
-        self,
-        model: LanguageModel,
-        tokenizer: Tokenizer,
-        cache: TokenCache,
-        check: Callable[[], None],
-    ) -> None:
-        self.model, self.tokenizer, self.cache, self.check = model, tokenizer, cache, check
-
-    def measure(self, part: str) -> Figures:
-        text = self.cache.parts[part]
-        precision, self.model.precision = self.model.precision, torch.float32
-        try:
-            return measure(
-                self.model, self.tokenizer, text.ids, text.documents, text.counts, self.check
-            )
-        finally:
-            self.model.precision = precision
-
-    def valid(self) -> Measured:
-        found = self.measure("valid")
-        return Measured(found.nats_per_token, found.bits_per_character)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from charlm.errors import MachineError, RunError, UsageError
+from charlm.errors import CharlmError, MachineError, RunError, UsageError
 from charlm.runs.lock import LOCK_FILE, RunLock, is_marked
 from charlm.runs.manifest import (
     MANIFEST,
@@ -60,8 +60,10 @@ class RunDirectory:
         self.samples = path / "samples"
 
     @classmethod
-    def create(cls, path: str | Path, force: bool = False) -> Self:
+    def create(cls, path: str | Path, force: bool = False, cache: Path | None = None) -> Self:
         """An empty run at `path`; `force`: in place of the run that is there.
+
+        `cache`: a folder inside `path` with the text already read, to become the run's cache.
 
         A run that ended before its text was read is no run yet, and is begun anew.
         Only a run's own entries are removed: other files in its folder stay, and a folder
@@ -84,7 +86,7 @@ class RunDirectory:
         empty = not entries or (
             entries == {LOCK_FILE} and (run.path / LOCK_FILE).lstat().st_size == 0
         )
-        if not empty and not is_run(run.path):
+        if not empty and not may_be_replaced(run.path):
             raise UsageError(
                 f"{path} is not empty, and it is not a run: nothing in it was touched",
                 "Choose another place with --out.",
@@ -96,10 +98,14 @@ class RunDirectory:
             )
         with run.lock(), machine_errors(run.path, "prepare"):
             for name in os.listdir(run.path):
-                if name in _FILES or name in _FOLDERS or is_stale_partial(name):
+                if run.path / name != cache and (
+                    name in _FILES or name in _FOLDERS or is_stale_partial(name)
+                ):
                     remove(run.path / name)
+            if cache is not None:
+                os.rename(cache, run.cache)
             for name in _FOLDERS:
-                if name != "tokenizer":
+                if name != "tokenizer" and not (name == "cache" and cache is not None):
                     os.mkdir(run.path / name, 0o700 if name == "cache" else 0o777)
             fsync_folder(run.path)
             fsync_folder(run.path.parent)
@@ -161,6 +167,11 @@ class RunDirectory:
             return None
         return parse_json(read_regular(self.summary_path, limit=TEXT_LIMIT), self.summary_path)
 
+    def remove_summary(self) -> None:
+        """The run goes on: what was written at its end is no longer true."""
+        with machine_errors(self.summary_path, "remove"):
+            remove(self.summary_path)
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Puts `summary.json` on disk; MachineError. ValueError for NaN and infinity."""
         text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
@@ -175,6 +186,19 @@ def is_run(path: Path) -> bool:
         is_marked(path)
         or (os.path.isfile(path / "config.toml") and os.path.isdir(path / "checkpoints"))
     )
+
+
+def may_be_replaced(path: Path) -> bool:
+    """Whether `path` is a run beyond doubt: others have configurations and checkpoints too."""
+    return is_run(path) and (is_marked(path) or _has_our_config(path))
+
+
+def _has_our_config(path: Path) -> bool:
+    """Whether there is a config.toml with a section that other programs' hardly have."""
+    try:
+        return b"[regularisation]" in read_regular(path / "config.toml", limit=TEXT_LIMIT)
+    except (CharlmError, OSError):
+        return False
 
 
 def _has_begun(path: Path) -> bool:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from charlm.draws import Draws
+from charlm.errors import RunError
 from charlm.model.stack import Border
 from charlm.text.tokenizers.base import Grammar
 
@@ -64,7 +65,11 @@ class StreamBatches:
         self.reset_probability, self.seed = reset_probability, seed
         self.stream_length = len(ids) // batch_size
         self.windows_per_epoch = self.stream_length // bptt
-        assert self.windows_per_epoch > 0, "sizing leaves at least one window"
+        if self.windows_per_epoch < 1:
+            raise RunError(
+                f"{batch_size} streams of {bptt} tokens, and the text has {len(ids)}",
+                "The run's configuration does not belong to its text; restore it from a copy.",
+            )
 
     def window(self, step: int) -> Window:
         """The window of step 0, 1, 2, ..."""

@@ -58,6 +58,20 @@ def resolve(config: Config, facts: Facts) -> tuple[Config, list[Choice]]:
     return _Resolution(config, facts).run()
 
 
+def fit_to_text(config: Config, tokens: int) -> Config:
+    """Fewer streams and steps where the text has too few tokens for a single window."""
+    batch, bptt = config.optimisation.batch_size, config.optimisation.bptt
+    if AUTO in (batch, bptt) or tokens >= batch * bptt:
+        return config
+    streams = max(1, tokens // bptt)
+    return config.with_values(
+        {
+            "optimisation.batch_size": streams,
+            "optimisation.bptt": min(bptt, tokens // streams),
+        }
+    )
+
+
 class _Resolution:
     def __init__(self, config: Config, facts: Facts) -> None:
         self.config, self.facts = config, facts
@@ -93,18 +107,12 @@ class _Resolution:
         given = self.config.optimisation.batch_size
         bptt = max(1, min(32, tokens // (2 * given)))
         self._set("optimisation.bptt", bptt, "short windows, many updates")
-        batch, bptt = self.config.optimisation.batch_size, self.config.optimisation.bptt
-        if tokens < batch * bptt:
-            smaller = max(1, tokens // bptt)
-            shorter = min(bptt, tokens // smaller)
-            reason = f"{tokens:,} tokens are fewer than {batch} streams of {bptt}: reduced"
-            for key, value in (
-                ("optimisation.batch_size", smaller),
-                ("optimisation.bptt", shorter),
-            ):
-                if value != self.config.get(key):
-                    self.config = self.config.with_values({key: value})
-                    self.choices.append(Choice(key, value, reason))
+        before, self.config = self.config, fit_to_text(self.config, tokens)
+        o = before.optimisation
+        reason = f"{tokens:,} tokens are fewer than {o.batch_size} streams of {o.bptt}: reduced"
+        for key in ("optimisation.batch_size", "optimisation.bptt"):
+            if self.config.get(key) != before.get(key):
+                self.choices.append(Choice(key, self.config.get(key), reason))
 
     def _model(self) -> None:
         facts, minutes = self.facts, self.config.budget.minutes

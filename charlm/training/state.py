@@ -72,5 +72,11 @@ class Evaluations:
         found = cls()
         for record in records:
             if record.get("split") == "valid":
-                found.add(record["step"], record["nats_per_token"], record["bits_per_character"])
+                nats, bits = record.get("nats_per_token"), record.get("bits_per_character")
+                if not isinstance(nats, float | int) or not isinstance(bits, float | int):
+                    raise RunError(
+                        f"metrics.jsonl: the evaluation of step {record['step']} has no figures",
+                        "Restore the file from a copy, or remove that line.",
+                    )
+                found.add(record["step"], nats, bits)
         return found

@@ -53,7 +53,7 @@ def test_quiet_says_nothing_and_verbose_more(tiny_text: Path, tmp_path: Path) ->
 
     assert said("-q") == ""
     usual = said()
-    assert "MiB" not in usual and "chosen:" in usual
+    assert "MiB" not in usual and "chosen," in usual
     assert "MiB" in said("-v")
 
 

@@ -1,0 +1,48 @@
+"""Measuring the model that is being trained on its run's own parts, in fp32."""
+
+from collections.abc import Callable
+
+import torch
+
+from charlm.evaluation.figures import Figures
+from charlm.evaluation.measure import measure
+from charlm.model.language_model import LanguageModel
+from charlm.text.counts import count_text
+from charlm.text.token_cache import TokenCache
+from charlm.text.tokenizers.base import Tokenizer
+from charlm.training.loop import Measured
+
+# While training, so many tokens of the validation text are measured, and all of it at the end:
+# a large one must not eat the budget.
+VALID_TOKENS = 2**17
+
+
+class RunMeasurement:
+    """The figures of a run's parts under the model as it stands."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        cache: TokenCache,
+        check: Callable[[], None],
+    ) -> None:
+        self.model, self.tokenizer, self.cache, self.check = model, tokenizer, cache, check
+
+    def measure(self, part: str, most_tokens: int | None = None) -> Figures:
+        text = self.cache.parts[part]
+        ids, documents, counts = text.ids, text.documents, text.counts
+        if most_tokens is not None and len(ids) > most_tokens:
+            ids = ids[:most_tokens]
+            documents = documents[documents < most_tokens]
+            counts = count_text([self.tokenizer.decode(ids)])
+        precision, self.model.precision = self.model.precision, torch.float32
+        try:
+            return measure(self.model, self.tokenizer, ids, documents, counts, self.check)
+        finally:
+            self.model.precision = precision
+
+    def valid(self) -> Measured:
+        """The figures of the first VALID_TOKENS tokens."""
+        found = self.measure("valid", VALID_TOKENS)
+        return Measured(found.nats_per_token, found.bits_per_character)
