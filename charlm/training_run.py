@@ -61,8 +61,11 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
         if request.force and may_be_replaced(request.out):
             return _replace(request, listener, interruption)
         run = RunDirectory.create(request.out)
-        with run.lock():
-            return _Run(run, request, listener, interruption).start()
+        try:
+            with run.lock():
+                return _Run(run, request, listener, interruption).start()
+        finally:
+            run.discard_unless_begun()
 
 
 def _replace(request: Request, listener: Listener, interruption: Interruption) -> dict[str, Any]:
@@ -98,6 +101,12 @@ class _Run:
             self.request, self.run.cache, self.listener, self.interruption.check
         )
         found = resolve(self.request.config, cache, tokenizer)
+        documents, sizes = cache.manifest.sources, cache.parts
+        self.listener.say(
+            f"text: {len(documents):,} document{'s' * (len(documents) != 1)}; tokens: "
+            + ", ".join(f"{len(part.ids):,} {name}" for name, part in sizes.items())
+            + f"; vocabulary {tokenizer.vocabulary_size:,}"
+        )
         for choice in found.choices:
             self.listener.chosen(choice.key, choice.value, choice.reason)
         self.run.write_tokenizer(tokenizer.to_files())
@@ -231,7 +240,7 @@ class _Run:
         )
         try:
             loop.run()
-            return self._finish(config, model, cache, loop, evaluate, architecture)
+            return self._finish(model, loop, evaluate, architecture)
         except Interrupted as interrupted:
             out = shlex.quote(str(self.run.path))
             interrupted.hint = f"Saved. Go on with: charlm train --resume --out {out}"
@@ -266,22 +275,19 @@ class _Run:
 
     def _finish(
         self,
-        config: Config,
         model: LanguageModel,
-        cache: TokenCache,
         loop: Loop,
         evaluate: RunMeasurement,
         architecture: Architecture,
     ) -> dict[str, Any]:
         best = checkpoints.load(self.run, "best-else-last", groups=("weights",))
         checkpointing.put_weights(model, best.groups["weights"], str(best.path))
-        figures = {
-            part: evaluate.measure(part) for part in ("valid", "test") if part in cache.parts
-        }
+        unchanged = best.step == loop.evaluations.last_step
+        figures = evaluate.final(unchanged, self.listener.say)
         state = loop.state
         summary = {
             "run": str(self.run.path),
-            "tokens_per_second": state.tokens / max(state.seconds, 1e-9),
+            "tokens_per_second": state.tokens / max(state.step_seconds, 1e-9),
             "seconds": state.seconds,
             "epochs": state.epoch,
             "steps": state.step,

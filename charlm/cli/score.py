@@ -52,7 +52,7 @@ PARAMETERS = [
 def score(context: Context, values: Mapping[str, Any]) -> None:
     """What each line costs, in bits: bits, tokens, bits per character, line.
 
-    Example: charlm score runs/notes - < lines.txt | sort -rn | head
+    Example: charlm score runs/notes - < lines.txt | sort -k3 -rn | head
     """
     shared = {
         f.name: checked(f.option, values[f.name], f.kind, f.setting, f.default) for f in _SHARED

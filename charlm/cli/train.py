@@ -178,10 +178,12 @@ def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
                 (f"{part}: bits per byte", f"{figures['bits_per_byte']:.4f}"),
             ]
     run = summary["run"]
-    title = f"{run}: the best of its evaluations, step {summary['best_step']:,}"
+    evaluated = summary["valid"] is not None
+    title = f"{run}: {'the best of its evaluations' if evaluated else 'the last'}, step "
+    title += f"{summary['best_step']:,}"
     context.messages.table(title, rows, ("", ""))
     name = shlex.quote(visible(str(run)))
     context.messages.say(
         f"Next:\n  charlm generate {name} --length 400\n"
-        f"  charlm evaluate {name}\n  charlm score {name} FILE"
+        f"  charlm evaluate {name}{'' if evaluated else ' FILE'}\n  charlm score {name} FILE"
     )

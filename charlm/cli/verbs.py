@@ -144,22 +144,33 @@ def _run(
         return 0
     except ClosedOutput:
         return 0
+    except Interrupted as error:
+        context.messages.write(f"{error.what}\n{error.hint}".strip())
+        return error.exit_code
     except CharlmError as error:
         return _fail(context, error, error)
     except KeyboardInterrupt:
         context.messages.write("interrupted")
         return 130
     except MemoryError as error:
-        what = "there is not enough memory for this"
-        hint = "Use a smaller --hidden-size, --batch-size or --bptt."
-        return _fail(context, MachineError(what, hint), error)
+        return _fail(context, _too_large(), error)
     except OSError as error:
         what = f"{error.strerror or error}: {error.filename or 'the file system'}"
         return _fail(context, MachineError(what), error)
     except Exception as error:
+        if isinstance(error, RuntimeError) and "allocate" in str(error):
+            return _fail(context, _too_large(), error)  # torch has no class of its own for it
         what = f"charlm has a bug, sorry: {type(error).__name__}"
         hint = "Run it again with --debug and report what it prints (it may show your text)."
         return _fail(context, CharlmError(what, hint), error)
+
+
+def _too_large() -> MachineError:
+    return MachineError(
+        "there is not enough memory for this",
+        "`charlm train --dry-run` estimates it; a smaller --hidden-size, --layers, --batch-size "
+        "or --bptt lowers it.",
+    )
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
@@ -195,7 +206,7 @@ def standard_input(what: str) -> Any:
     """The bytes of standard input; UsageError where it is a terminal."""
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(
-            f"{what} is to come from standard input, but that is a terminal",
+            f"{what} should come from standard input, but that is a terminal",
             "Pipe text in, or name a file.",
         )
     return sys.stdin.buffer

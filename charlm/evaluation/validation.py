@@ -14,7 +14,7 @@ from charlm.training.loop import Measured
 
 # While training, so many tokens of the validation text are measured, and all of it at the end:
 # a large one must not eat the budget.
-VALID_TOKENS = 2**17
+VALID_TOKENS = 2**16
 
 
 class RunMeasurement:
@@ -28,6 +28,7 @@ class RunMeasurement:
         check: Callable[[], None],
     ) -> None:
         self.model, self.tokenizer, self.cache, self.check = model, tokenizer, cache, check
+        self.complete: Figures | None = None  # the last of `valid`, where that was all of it
 
     def measure(self, part: str, most_tokens: int | None = None) -> Figures:
         text = self.cache.parts[part]
@@ -42,7 +43,19 @@ class RunMeasurement:
         finally:
             self.model.precision = precision
 
+    def final(self, unchanged: bool, say: Callable[[str], None]) -> dict[str, Figures]:
+        """All figures at the end; `unchanged`: the model is the one that `valid` measured last."""
+        found: dict[str, Figures] = {}
+        for part in ("valid", "test"):
+            if part == "valid" and unchanged and self.complete is not None:
+                found[part] = self.complete
+            elif part in self.cache.parts:
+                say(f"Measuring the best model on the whole {part} text.")
+                found[part] = self.measure(part)
+        return found
+
     def valid(self) -> Measured:
         """The figures of the first VALID_TOKENS tokens."""
         found = self.measure("valid", VALID_TOKENS)
+        self.complete = found if found.tokens == len(self.cache.parts["valid"].ids) else None
         return Measured(found.nats_per_token, found.bits_per_character)

@@ -19,7 +19,7 @@ class SamplingSettings:
     """
 
     temperature: Annotated[
-        float, Setting("below 1 bolder, above 1 more varied; 0 is greedy", least=0)
+        float, Setting("below 1 more careful, above 1 more varied; 0 is greedy", least=0)
     ] = 1.0
     top_k: Annotated[
         int | None, Setting("draw among the K most probable tokens", least=1, none=True)

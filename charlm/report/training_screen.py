@@ -53,9 +53,9 @@ class TrainingScreen(Listener):
             return
         self._drawn = time.monotonic()
         self._bar.n = int(1000 * progress)
-        tokens = f"{self._speed:,.0f} tokens/s " if self._speed else ""
+        tokens = f"{self._speed:,.0f}/s, " if self._speed else ""
         self._bar.set_postfix_str(
-            f"step {step:,} {tokens}loss {nats:.3f} gradient {gradient_norm:.2f}"
+            f"{tokens}loss {nats:.3f} nats, gradient {gradient_norm:.2f}, step {step:,}"
         )
 
     def report(self, report: Report) -> None:
@@ -70,7 +70,7 @@ class TrainingScreen(Listener):
 
     def evaluating(self, step: int) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str("measuring on the validation text")
+            self._bar.set_postfix_str("measuring")
 
     def evaluated(self, evaluation: Evaluation) -> None:
         e = evaluation
@@ -92,7 +92,7 @@ class TrainingScreen(Listener):
 
     def sample(self, step: int, text: str) -> None:
         if self.show_samples and not self.messages.quiet:
-            for line in visible(text).split("\n"):
+            for line in visible(text.replace("\r\n", "\n")).split("\n"):
                 self._write("    │ " + line)
 
     def end(self) -> None:

@@ -122,6 +122,15 @@ class RunDirectory:
             raise RunError(f"{path} {what}", _nearest(run.path))
         return run
 
+    def discard_unless_begun(self) -> None:
+        """Leave no empty run behind where reading its text failed."""
+        if _has_begun(self.path) or not is_marked(self.path):
+            return
+        with contextlib.suppress(OSError):
+            for name in (*_FILES, *_FOLDERS, LOCK_FILE):
+                remove(self.path / name)
+            os.rmdir(self.path)
+
     def lock(self) -> RunLock:
         """The run's lock, to be entered by `with` by whoever writes."""
         return RunLock(self.path)

@@ -122,6 +122,7 @@ class Loop:
 
     def _step(self, progress: float) -> None:
         state = self.state
+        begin = time.monotonic()
         lr = self.lr * self.schedule(progress) * warm_up(state.step, self.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -143,6 +144,7 @@ class Loop:
         state.sum_nats += nats
         state.sum_gradient_norm += norm
         state.sum_steps += 1
+        state.step_seconds += time.monotonic() - begin
         self._lr = lr
         self.listener.step(state.step, progress, nats, norm)
 
@@ -157,7 +159,7 @@ class Loop:
             lr=self._lr,
             gradient_norm=state.sum_gradient_norm / state.sum_steps,
             tokens_per_second=(state.tokens - state.reported_tokens)
-            / max(seconds - state.reported_seconds, 1e-9),
+            / max(state.step_seconds - state.reported_step_seconds, 1e-9),
             epoch=state.epoch,
             progress=progress,
         )

@@ -19,11 +19,12 @@ class TrainingState:
     tokens: int = 0
     epoch: float = 0.0
     seconds: float = 0.0
+    step_seconds: float = 0.0  # in steps alone, without evaluating and saving
     sum_nats: float = 0.0
     sum_gradient_norm: float = 0.0
     sum_steps: int = 0
     reported_tokens: int = 0
-    reported_seconds: float = 0.0
+    reported_step_seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,7 +45,7 @@ class TrainingState:
         """What was summed has been reported."""
         self.sum_nats = self.sum_gradient_norm = 0.0
         self.sum_steps = 0
-        self.reported_tokens, self.reported_seconds = self.tokens, self.seconds
+        self.reported_tokens, self.reported_step_seconds = self.tokens, self.step_seconds
 
 
 @dataclass

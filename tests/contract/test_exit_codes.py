@@ -251,7 +251,7 @@ def test_interrupted_after_saving(
     ended = process.wait()
     assert ended.code == code
     assert ended.out == ""
-    message = ended.err[ended.err.index("Error: ") :]
+    message = ended.err[ended.err.index("interrupted by") :]
     assert f"charlm train --resume --out {out}" in message
     assert "Traceback" not in message and SECRET not in message
     saved = int(os.readlink(out / "checkpoints/last"))
