@@ -199,7 +199,7 @@ class _Run:
         optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
             model.named_parameters(), o.lr, r.weight_decay
         )
-        state, evaluations = TrainingState(), Evaluations()
+        state = TrainingState()
         if checkpoint is not None:
             checkpointing.restore(checkpoint, model, optimizer, task)
             state = TrainingState.from_dict(checkpoint.state, str(checkpoint.path))
@@ -208,7 +208,9 @@ class _Run:
         evaluations = Evaluations.of(records)
         if any(r["step"] == state.step and r.get("split") == "train" for r in records):
             state.close_report()
-        evaluate = RunMeasurement(model, tokenizer, cache, self.interruption.check)
+        evaluate = RunMeasurement(
+            model, tokenizer, cache, self.interruption.check, self.listener.say
+        )
         loop = Loop(
             task=task,
             parameters=list(model.parameters()),
@@ -282,8 +284,7 @@ class _Run:
     ) -> dict[str, Any]:
         best = checkpoints.load(self.run, "best-else-last", groups=("weights",))
         checkpointing.put_weights(model, best.groups["weights"], str(best.path))
-        unchanged = best.step == loop.evaluations.last_step
-        figures = evaluate.final(unchanged, self.listener.say)
+        figures = evaluate.final(unchanged=best.step == loop.evaluations.last_step)
         state = loop.state
         summary = {
             "run": str(self.run.path),

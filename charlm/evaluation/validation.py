@@ -14,7 +14,7 @@ from charlm.training.loop import Measured
 
 # While training, so many tokens of the validation text are measured, and all of it at the end:
 # a large one must not eat the budget.
-VALID_TOKENS = 2**16
+VALID_TOKENS = 2**17
 
 
 class RunMeasurement:
@@ -26,8 +26,14 @@ class RunMeasurement:
         tokenizer: Tokenizer,
         cache: TokenCache,
         check: Callable[[], None],
+        say: Callable[[str], None],
     ) -> None:
         self.model, self.tokenizer, self.cache, self.check = model, tokenizer, cache, check
+        self.say = say
+        if "valid" in cache.parts and len(cache.parts["valid"].ids) > VALID_TOKENS:
+            say(
+                f"While training, the first {VALID_TOKENS:,} tokens of the valid text are measured."
+            )
         self.complete: Figures | None = None  # the last of `valid`, where that was all of it
 
     def measure(self, part: str, most_tokens: int | None = None) -> Figures:
@@ -43,14 +49,14 @@ class RunMeasurement:
         finally:
             self.model.precision = precision
 
-    def final(self, unchanged: bool, say: Callable[[str], None]) -> dict[str, Figures]:
+    def final(self, unchanged: bool) -> dict[str, Figures]:
         """All figures at the end; `unchanged`: the model is the one that `valid` measured last."""
         found: dict[str, Figures] = {}
         for part in ("valid", "test"):
             if part == "valid" and unchanged and self.complete is not None:
                 found[part] = self.complete
             elif part in self.cache.parts:
-                say(f"Measuring the best model on the whole {part} text.")
+                self.say(f"Measuring the best model on the whole {part} text.")
                 found[part] = self.measure(part)
         return found
 
