@@ -208,9 +208,8 @@ class _Run:
         evaluations = Evaluations.of(records)
         if any(r["step"] == state.step and r.get("split") == "train" for r in records):
             state.close_report()
-        evaluate = RunMeasurement(
-            model, tokenizer, cache, self.interruption.check, self.listener.say
-        )
+        check, say = self.interruption.check, self.listener.say
+        evaluate = RunMeasurement(model, tokenizer, cache, check, say)
         loop = Loop(
             task=task,
             parameters=list(model.parameters()),
