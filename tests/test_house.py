@@ -27,7 +27,7 @@ FLOW = (
     {"training"},
     {"runs"},
     {"generation", "evaluation"},
-    {"planning", "training_run", "loaded"},  # where the stations are put together
+    {"planning", "assembly", "training_run", "loaded"},  # where the stations are put together
     {"api"},
     {"report"},
     {"cli"},
@@ -40,7 +40,7 @@ AGAINST_THE_FLOW = {
 }
 # Where the heavy libraries work, and may be imported as soon as the module is.
 HEAVY = ("torch", "sklearn", "matplotlib", "sentencepiece", "numba")
-AT_WORK = {"model", "training", "evaluation", "planning", "training_run"}
+AT_WORK = {"model", "training", "evaluation", "planning", "assembly", "training_run"}
 
 
 def place(path: Path) -> str:

@@ -23,14 +23,14 @@ KILLS = [
     pytest.param("charlm.training.gradients:clip", 9, 8, id="within a step"),
     pytest.param("charlm.runs.metrics:MetricsLog._write", 2, 4, id="before a line of metrics"),
     pytest.param("charlm.evaluation.token_nats:TokenReader._chunk", 2, 4, id="within evaluating"),
-    pytest.param("charlm.training_run:_Run._sample", 2, 9, id="between figure and best"),
+    pytest.param("charlm.assembly:Assembly._sample", 2, 9, id="between figure and best"),
     pytest.param(WRITE, 5 * 8 + 2, 7, id="within a save, after a report"),
     pytest.param(WRITE, 5 * 9 + 5, 8, id="within a save: manifest"),
     pytest.param(PLACE, 7, 6, id="within a save: before the rename"),
     pytest.param(LINK, 5, 4, id="within a save: before best is linked"),
     pytest.param(LINK, 6, 4, id="within a save: between the links"),
     pytest.param("charlm.runs.checkpoint:_tidy", 9, 8, id="within a save: before tidying"),
-    pytest.param("charlm.training_run:_Run._sample", 4, STEPS, id="after the last figure"),
+    pytest.param("charlm.assembly:Assembly._sample", 4, STEPS, id="after the last figure"),
     pytest.param("charlm.runs.directory:RunDirectory.write_summary", 1, STEPS, id="at the end"),
 ]
 

@@ -1,0 +1,190 @@
+"""The parts of one training run, built from its configuration, and put to work."""
+
+import shlex
+from typing import Any
+
+import torch
+
+from charlm import registry
+from charlm.config import Config
+from charlm.draws import Draws
+from charlm.errors import Interrupted, MachineError
+from charlm.evaluation.validation import RunMeasurement
+from charlm.generation.decoder import Decoder
+from charlm.generation.generate import generate
+from charlm.generation.settings import GenerationSettings
+from charlm.model.language_model import LanguageModel
+from charlm.planning import architecture_of, rates_of
+from charlm.runs import checkpoint as checkpoints
+from charlm.runs.directory import RunDirectory
+from charlm.runs.metrics import MetricsLog, read_metrics, truncate_after
+from charlm.settings import AUTO
+from charlm.storage.atomic import write_atomically
+from charlm.text.token_cache import TokenCache
+from charlm.text.tokenizers.base import Tokenizer
+from charlm.training import checkpointing
+from charlm.training.batches import StreamBatches
+from charlm.training.budget import Budget
+from charlm.training.interrupt import Interruption
+from charlm.training.language_modelling import LanguageModelling
+from charlm.training.listener import Listener
+from charlm.training.loop import Loop
+from charlm.training.state import Evaluations, TrainingState
+
+SAMPLE_CHARACTERS = 160  # of text written after each evaluation
+
+
+class Assembly:
+    """Model, task, optimiser and measurement of a run whose lock is held.
+
+    `started`: the moment the command started, on the clock of time.monotonic.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: Config,
+        cache: TokenCache,
+        tokenizer: Tokenizer,
+        listener: Listener,
+        interruption: Interruption,
+        started: float,
+    ) -> None:
+        self.run, self.config, self.cache, self.tokenizer = run, config, cache, tokenizer
+        self.listener, self.interruption, self.started = listener, interruption, started
+
+    def train(self, checkpoint: checkpoints.Checkpoint | None) -> dict[str, Any]:
+        """Train from a checkpoint, or from the beginning, to the end of the budget; the summary.
+
+        Raises Interrupted after saving, DivergedError, RunError where the checkpoint does not fit.
+        """
+        self._build(checkpoint)
+        loop = self._loop(self._restored(checkpoint))
+        try:
+            loop.run()
+            return self._finish(loop)
+        except Interrupted as interrupted:
+            out = shlex.quote(str(self.run.path))
+            interrupted.hint = f"Saved. Go on with: charlm train --resume --out {out}"
+            raise
+
+    def _build(self, checkpoint: checkpoints.Checkpoint | None) -> None:
+        o, r = self.config.optimisation, self.config.regularisation
+        torch.set_num_threads(o.threads)
+        architecture = architecture_of(self.config, self.tokenizer)
+        if checkpoint is not None:
+            checkpointing.check_weights(
+                architecture, checkpoint.groups["weights"], str(checkpoint.path)
+            )
+        self.model = LanguageModel(architecture)
+        self.model.initialise(self.config.model.init, Draws(o.seed, 0))
+        self.model.to(torch.device(o.device))
+        self.model.kernel = o.kernel
+        self.model.precision = torch.bfloat16 if o.precision == "bf16" else torch.float32
+        text = self.cache.parts["train"]
+        batches = StreamBatches(
+            text.ids,
+            text.documents,
+            self.tokenizer.boundary_id,
+            self.tokenizer.grammar,
+            o.batch_size,
+            o.bptt,
+            r.reset_probability,
+            o.seed,
+        )
+        self.task = LanguageModelling(self.model, batches, rates_of(self.config), o.seed)
+        self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
+            self.model.named_parameters(), o.lr, r.weight_decay
+        )
+        self.measurement = RunMeasurement(
+            self.model, self.tokenizer, self.cache, self.interruption.check, self.listener.say
+        )
+
+    def _restored(
+        self, checkpoint: checkpoints.Checkpoint | None
+    ) -> tuple[TrainingState, Evaluations]:
+        """Where the checkpoint left off, everything put back as it was then."""
+        state = TrainingState()
+        if checkpoint is not None:
+            checkpointing.restore(checkpoint, self.model, self.optimizer, self.task)
+            state = TrainingState.from_dict(checkpoint.state, str(checkpoint.path))
+        truncate_after(self.run.metrics_path, state.step)
+        records = read_metrics(self.run.metrics_path)
+        if any(r["step"] == state.step and r.get("split") == "train" for r in records):
+            state.close_report()
+        return state, Evaluations.of(records)
+
+    def _loop(self, begin: tuple[TrainingState, Evaluations]) -> Loop:
+        o, b = self.config.optimisation, self.config.budget
+        state, evaluations = begin
+        return Loop(
+            task=self.task,
+            parameters=list(self.model.parameters()),
+            optimizer=self.optimizer,
+            schedule=registry.resolve(registry.SCHEDULES, o.schedule),
+            lr=o.lr,
+            warmup_steps=o.warmup_steps,
+            clip_norm=o.clip_norm,
+            budget=Budget(
+                b.epochs,
+                b.steps,
+                None if b.minutes is None else b.minutes * 60,
+                self.task.windows_per_epoch,
+                self.started,
+                state.seconds,
+            ),
+            eval_every=None if b.eval_every == AUTO else b.eval_every,
+            report_every=b.report_every,
+            save_every=b.save_every,
+            patience=b.patience,
+            save=self._save,
+            evaluate=self.measurement.valid if "valid" in self.cache.parts else None,
+            sample=self._sample,
+            log=MetricsLog(self.run.metrics_path, self.listener.say).append,
+            listener=self.listener,
+            interruption=self.interruption,
+            state=state,
+            evaluations=evaluations,
+        )
+
+    def _save(self, state: TrainingState, best: bool) -> None:
+        checkpoints.save(
+            self.run,
+            state.step,
+            checkpointing.groups(self.model, self.optimizer, self.task),
+            state.as_dict(),
+            ("last", "best") if best else ("last",),
+        )
+
+    def _sample(self, step: int) -> str:
+        decoder = Decoder(self.model.layers.cell, checkpointing.weights_of(self.model))
+        settings = GenerationSettings(
+            length=SAMPLE_CHARACTERS, length_unit="characters", seed=self.config.optimisation.seed
+        )
+        text = "".join(piece.text for piece in generate(decoder, self.tokenizer, "", settings))
+        try:
+            if not self.run.samples.is_symlink():
+                write_atomically(self.run.samples / f"{step}.txt", text.encode())
+        except MachineError as error:
+            self.listener.say(f"The sample was not kept: {error.what}")
+        return text
+
+    def _finish(self, loop: Loop) -> dict[str, Any]:
+        """Measure the best model on every part, and write the summary."""
+        best = checkpoints.load(self.run, "best-else-last", groups=("weights",))
+        checkpointing.put_weights(self.model, best.groups["weights"], str(best.path))
+        figures = self.measurement.final(unchanged=best.step == loop.evaluations.last_step)
+        state = loop.state
+        summary = {
+            "run": str(self.run.path),
+            "tokens_per_second": state.tokens / max(state.step_seconds, 1e-9),
+            "seconds": state.seconds,
+            "epochs": state.epoch,
+            "steps": state.step,
+            "best_step": best.step,
+            "parameters": self.model.architecture.parameters(),
+            "valid": figures["valid"].as_dict() if "valid" in figures else None,
+            "test": figures["test"].as_dict() if "test" in figures else None,
+        }
+        self.run.write_summary(summary)
+        return summary
