@@ -67,6 +67,13 @@ class Model:
         str,
         Setting("initialisation of recurrent weights", choices=tuple(registry.INITIALISATIONS)),
     ] = "orthogonal"
+    direction: Annotated[
+        str,
+        Setting(
+            "read each document from its beginning, or from its end",
+            choices=("forward", "backward"),
+        ),
+    ] = "forward"
 
 
 @dataclass(frozen=True)

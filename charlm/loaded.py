@@ -126,6 +126,7 @@ class Model:
                     [texts] if isinstance(texts, str | Path) else list(texts),
                     self.tokenizer,
                     Path(folder),
+                    direction=self.config.model.direction,
                     encoding=encoding,
                     errors=errors,
                     stdin=stdin,
@@ -136,7 +137,8 @@ class Model:
             about = (model, self.tokenizer, part.ids, part.documents, part.counts)
             if window is None:
                 return measure(*about).as_dict()
-            return measure_windows(*about, window, windows, seed).as_dict()
+            direction = self.config.model.direction
+            return measure_windows(*about, window, windows, seed, direction).as_dict()
 
     def _own_part(self, say: Callable[[str], None]) -> Part:
         hint = "Name a text to measure on."
@@ -144,7 +146,7 @@ class Model:
             raise DataError(f"{self.stored.path} holds no text: it was exported", hint)
         try:
             cache = TokenCache.open(RunDirectory.open(self.stored.path).cache)
-            cache.verify()
+            cache.verify(self.config.model.direction)
             parts = cache.parts
         except RunError as error:
             raise DataError(f"the run's own text is gone: {error.what}", hint) from error
@@ -162,7 +164,7 @@ class Model:
         from charlm.evaluation.scoring import LineScorer
 
         model = self._prepared("auto", "auto", "auto", "auto")
-        scorer = LineScorer(model, self.tokenizer, carry_state)
+        scorer = LineScorer(model, self.tokenizer, carry_state, self.config.model.direction)
         remaining = iter(lines)
         while batch := list(islice(remaining, _LINES)):
             if "" in batch:
@@ -189,7 +191,7 @@ class Model:
         from charlm.evaluation.scoring import LineScorer
 
         model = self._prepared(precision, threads, device, kernel)
-        scorer = LineScorer(model, self.tokenizer, carry_state)
+        scorer = LineScorer(model, self.tokenizer, carry_state, self.config.model.direction)
         batches = line_batches(stream, _LINES, _LINE_CHARACTERS, name=name, errors=errors, say=say)
         for batch in batches:
             yield from scorer.score(batch)

@@ -81,6 +81,7 @@ def read_text(
         test=[corpus.test] if corpus.test else None,
         valid_fraction=corpus.valid_fraction,
         test_fraction=corpus.test_fraction,
+        direction=request.config.model.direction,
         encoding=corpus.encoding,
         errors=corpus.errors,
         stdin=request.stdin,

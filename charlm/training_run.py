@@ -95,7 +95,7 @@ class _Run:
             return {**summary, "run": str(self.run.path)}
         # Both were on disk before the configuration: without them nothing can go on exactly.
         cache = TokenCache.open(self.run.cache)
-        cache.verify()
+        cache.verify(stored.model.direction)
         tokenizer = load_tokenizer(self.run.read_tokenizer())
         try:
             checkpoint = checkpoints.load(self.run, "last")

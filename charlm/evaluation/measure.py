@@ -1,6 +1,6 @@
 """What a model charges for a whole text, as one stream a document or in windows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from charlm.evaluation.pieces import document_pieces, window_pieces
 from charlm.evaluation.token_nats import TokenReader, piece_length
 from charlm.model.language_model import LanguageModel
 from charlm.text.counts import TextCounts, count_text
+from charlm.text.direction import FORWARD, in_reading_order
 from charlm.text.tokenizers.base import Tokenizer
 
 
@@ -42,11 +43,12 @@ def measure_windows(
     window: int,
     how_many: int | None,
     seed: int,
+    direction: str = FORWARD,
     check: Callable[[], None] = lambda: None,
 ) -> Figures:
     """Windows of `window` tokens, each from the empty state: all in order, or random ones.
 
-    Of random ones the counts are those of the text in them.
+    Of random ones the counts are those of the text in them; `direction` is that of ids.
     """
     reader = TokenReader(model, tokenizer.grammar, check)
     pieces = list(
@@ -61,6 +63,20 @@ def measure_windows(
         )
     )
     if how_many is not None:
-        counts = count_text(tokenizer.decode(ids[piece.begin : piece.end]) for piece in pieces)
+        stretches = [(piece.begin, piece.end) for piece in pieces]
+        counts = count_stretches(tokenizer, ids, stretches, direction)
     nats = sum(float(found.sum()) for _, found in reader.read(ids, pieces))
     return Figures(nats, sum(len(piece) for piece in pieces), counts)
+
+
+def count_stretches(
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    stretches: Iterable[tuple[int, int]],
+    direction: str,
+) -> TextCounts:
+    """What the text of ids[begin:end] has of characters and words, each a document of its own."""
+    return count_text(
+        tokenizer.decode(in_reading_order(ids[begin:end], tokenizer.grammar, direction))
+        for begin, end in stretches
+    )

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from charlm.errors import UsageError
 from charlm.evaluation.pieces import Piece, document_pieces
 from charlm.evaluation.token_nats import LONGEST_PIECE, TokenReader
 from charlm.model.language_model import LanguageModel
+from charlm.text.direction import BACKWARD, FORWARD, reversal
 from charlm.text.tokenizers.base import Tokenizer
 
 
@@ -32,11 +34,26 @@ class LineScorer:
     """Scores lines in batches, in order.
 
     Each line starts from the empty state, or, with `carry_state`, where the last one ended:
-    then all lines together are one document, and the sum is what `evaluate` finds.
+    then all lines together are one document, and the sum is what `evaluate` finds. A backward
+    model reads each line from its end; a token's bits are its own wherever they were read.
+    UsageError: a backward model with `carry_state`.
     """
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, carry_state: bool) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        carry_state: bool,
+        direction: str = FORWARD,
+    ) -> None:
+        if carry_state and direction == BACKWARD:
+            raise UsageError(
+                "--carry-state reads on from line to line, and this model reads a text from its "
+                "end, which a stream of lines does not have until all of it is there",
+                "Leave it out, or measure the whole text with `charlm evaluate`.",
+            )
         self.tokenizer = tokenizer
+        self.direction = direction
         self.carry_state = carry_state
         self._reader = TokenReader(model, tokenizer.grammar)
         self._last_token: int | None = None
@@ -44,9 +61,22 @@ class LineScorer:
     def score(self, lines: Sequence[str]) -> Iterator[ScoredLine]:
         """The lines with their bits; no line may be empty (a line break is a token)."""
         encoded = [self.tokenizer.encode(line) for line in lines]
-        nats = self._carried(encoded) if self.carry_state else self._apart(encoded)
+        if self.carry_state:
+            nats = self._carried(encoded)
+        elif self.direction == BACKWARD:
+            nats = self._from_the_end(encoded)
+        else:
+            nats = self._apart(encoded)
         for line, ids, found in zip(lines, encoded, nats, strict=True):
             yield ScoredLine(line, ids, found / np.log(2))
+
+    def _from_the_end(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
+        orders = [reversal(ids, self.tokenizer.grammar) for ids in encoded]
+        nats = self._apart([ids[order] for ids, order in zip(encoded, orders, strict=True)])
+        for order, found in zip(orders, nats, strict=True):
+            back = np.empty_like(found)
+            back[order] = found
+            yield back
 
     def _apart(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
         # Lines of like length are read side by side.

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import torch
 
 from charlm.evaluation.figures import Figures
-from charlm.evaluation.measure import measure
+from charlm.evaluation.measure import count_stretches, measure
 from charlm.model.language_model import LanguageModel
-from charlm.text.counts import count_text
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
 from charlm.training.loop import Measured
@@ -30,10 +29,9 @@ class RunMeasurement:
     ) -> None:
         self.model, self.tokenizer, self.cache, self.check = model, tokenizer, cache, check
         self.say = say
+        self.direction = cache.manifest.direction
         if "valid" in cache.parts and len(cache.parts["valid"].ids) > VALID_TOKENS:
-            say(
-                f"While training, the first {VALID_TOKENS:,} tokens of the valid text are measured."
-            )
+            say(f"While training, {VALID_TOKENS:,} tokens of the valid text are measured.")
         self.complete: Figures | None = None  # the last of `valid`, where that was all of it
 
     def measure(self, part: str, most_tokens: int | None = None) -> Figures:
@@ -42,7 +40,9 @@ class RunMeasurement:
         if most_tokens is not None and len(ids) > most_tokens:
             ids = ids[:most_tokens]
             documents = documents[documents < most_tokens]
-            counts = count_text([self.tokenizer.decode(ids)])
+            ends = [*documents[1:].tolist(), most_tokens]
+            stretches = zip(documents.tolist(), ends, strict=True)
+            counts = count_stretches(self.tokenizer, ids, stretches, self.direction)
         precision, self.model.precision = self.model.precision, torch.float32
         try:
             return measure(self.model, self.tokenizer, ids, documents, counts, self.check)
@@ -61,7 +61,7 @@ class RunMeasurement:
         return found
 
     def valid(self) -> Measured:
-        """The figures of the first VALID_TOKENS tokens."""
+        """The figures of the first VALID_TOKENS tokens, in the order in which they are read."""
         found = self.measure("valid", VALID_TOKENS)
         self.complete = found if found.tokens == len(self.cache.parts["valid"].ids) else None
         return Measured(found.nats_per_token, found.bits_per_character)

@@ -5,13 +5,14 @@ last and whole: without it there is no cache.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import msgspec
+import numpy.typing as npt
 
 from charlm.errors import MachineError, RunError
 from charlm.storage.atomic import write_atomically
@@ -27,6 +28,7 @@ from charlm.text.corpus import (
 )
 from charlm.text.counts import TextCounter
 from charlm.text.decoding import Say
+from charlm.text.direction import BACKWARD, FORWARD, from_the_end
 from charlm.text.part_files import (
     Part,
     PartEntry,
@@ -60,6 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tokenizer_sha256: dict[str, str]  # file name under tokenizer/ to its SHA-256
     vocabulary_size: int
     dtype: str
+    direction: Literal["forward", "backward"] = FORWARD  # backward: see text/direction.py
     parts: dict[str, PartEntry]
 
 
@@ -96,8 +99,14 @@ class TokenCache:
         }
         return cls(folder, manifest, parts)
 
-    def verify(self) -> None:
-        """RunError where a file's SHA-256 is not the manifest's or a token is no id."""
+    def verify(self, direction: str | None = None) -> None:
+        """RunError where a file's SHA-256 is not the manifest's or a token is no id, or where
+        the tokens are not in the order in which a model of `direction` reads."""
+        if direction not in (None, self.manifest.direction):
+            raise damaged(
+                self.folder / MANIFEST,
+                f"its tokens run {self.manifest.direction}, and the run's model reads {direction}",
+            )
         for part, entry in self.manifest.parts.items():
             verify_part(self.folder, part, entry)
             if int(self.parts[part].ids.max()) >= self.manifest.vocabulary_size:
@@ -120,6 +129,7 @@ def prepare(
     test: Sources | None = None,
     valid_fraction: str | float = "0.1",
     test_fraction: str | float = "0",
+    direction: str = FORWARD,
     encoding: str = "utf-8",
     errors: str = "strict",
     stdin: BinaryIO | None = None,
@@ -130,7 +140,8 @@ def prepare(
     """Read, split, tokenize and cache a text in `folder`, over what cache it held.
 
     A fraction is that of the characters at the end of `sources`, and has no effect where
-    the part has sources of its own. Settings are fitted on the train part alone. `progress`
+    the part has sources of its own. Settings are fitted on the train part alone. `direction`
+    backward: the tokens of each document are stored from its end to its beginning. `progress`
     gets the number of characters after each block. UsageError: encoding, fractions, settings;
     DataError: the text; MachineError: the folder cannot be written.
     """
@@ -165,7 +176,7 @@ def prepare(
                 tokenizer = fit_tokenizer(fit_or_tokenizer, training_text)
             _clear(folder)
             parts = {
-                part: _write(folder, part, corpus, *spans[part], tokenizer, progress)
+                part: _write(folder, part, corpus, *spans[part], tokenizer, direction, progress)
                 for part in PARTS
                 if part in spans
             }
@@ -178,13 +189,15 @@ def prepare(
                 },
                 vocabulary_size=tokenizer.vocabulary_size,
                 dtype=tokenizer.dtype.name,
+                direction=BACKWARD if direction == BACKWARD else FORWARD,
                 parts=parts,
             )
             write_atomically(folder / MANIFEST, json_bytes(manifest), 0o600)
     except OSError as problem:
         raise MachineError(
             f"The token cache cannot be written in {folder}: {problem.strerror or problem}.",
-            "It needs about three times the size of the text there, and leave to write.",
+            f"It needs about {'four' if direction == BACKWARD else 'three'} times the size of the "
+            "text there, and leave to write.",
         ) from problem
     return TokenCache.open(folder), tokenizer
 
@@ -194,6 +207,7 @@ def prepare_whole(
     tokenizer: Tokenizer,
     folder: Path,
     *,
+    direction: str = FORWARD,
     encoding: str = "utf-8",
     errors: str = "strict",
     stdin: BinaryIO | None = None,
@@ -206,6 +220,7 @@ def prepare_whole(
         folder=folder,
         fit_or_tokenizer=tokenizer,
         valid_fraction=0,
+        direction=direction,
         encoding=encoding,
         errors=errors,
         stdin=stdin,
@@ -246,16 +261,25 @@ def _write(
     role: str,
     span: tuple[int, int],
     tokenizer: Tokenizer,
+    direction: str,
     progress: Progress | None,
 ) -> PartEntry:
     counter = TextCounter()
+
+    def encoded(document: Iterator[str]) -> Iterator[npt.NDArray[Any]]:
+        for block in document:
+            counter.add(block)
+            yield tokenizer.encode(block)
+            if progress is not None:
+                progress(len(block))
+
     with PartWriter(folder, part) as writer:
         for document in corpus.texts(role, *span):
-            for block in document:
-                writer.add(tokenizer.encode(block))
-                counter.add(block)
-                if progress is not None:
-                    progress(len(block))
+            blocks = encoded(document)
+            if direction == BACKWARD:
+                blocks = from_the_end(blocks, tokenizer.grammar, folder)
+            for ids in blocks:
+                writer.add(ids)
             writer.end_document()
             counter.end_document()
         return writer.finish(role, span, counter.counts)

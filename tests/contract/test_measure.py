@@ -13,7 +13,7 @@ import torch
 import charlm
 from charlm import loaded
 from charlm.model.kernels import lstm, reference
-from contract.command import call
+from contract.command import QUICK, call
 from contract.test_options import COMMON, names
 
 KEYS = (
@@ -205,6 +205,20 @@ def test_files_are_documents_of_their_own(
     assert together["nats_per_token"] * together["tokens"] == pytest.approx(
         sum(part["nats_per_token"] * part["tokens"] for part in parts), rel=1e-5
     )
+
+
+def test_backward_model_cannot_carry_its_state(tiny_text: Path, text: Path, tmp_path: Path) -> None:
+    """Lines by themselves are scored as ever: the same tokens, in reading order."""
+    run = tmp_path / "run"
+    assert call("train", tiny_text, "--out", run, *QUICK, "--direction", "backward").code == 0
+    refused = call("score", run, text, "--carry-state")
+    assert refused.code == 2 and refused.out == ""
+    assert "--carry-state" in refused.err and "from its end" in refused.err
+    content = text.read_bytes().decode("utf-8")
+    assert [line["line"] for line in score(run, text)] == content.split("\n")
+    last = score(run, text, "--per-token")[-1]
+    assert "".join(token for token, _ in last["token_bits"]) == "the end"
+    assert evaluate(run, text)["characters"] == len(content)
 
 
 Seen = tuple[int, str, frozenset[str]]

@@ -117,6 +117,7 @@ def test_limit_that_is_given_takes_the_place_of_minutes(tiny_text: Path, tmp_pat
         ("--valid-fraction", "0.3", "0.1"),
         ("--temporal-dropout", "0.4", ""),
         ("--batch-size", "3", "2"),
+        ("--direction", "backward", "forward"),
     ],
 )
 def test_other_setting_is_refused(option: str, value: str, has: str, run: Path) -> None:

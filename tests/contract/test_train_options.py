@@ -136,6 +136,7 @@ ROWS = [
     Row("--tie-weights", "no", "yes", summary("parameters"), fewer),
     Row("--no-tie-weights", "yes", "no", summary("parameters"), more),
     Row("--init", None, "default", weights),
+    Row("--direction", None, "backward", weights),
     Row("--dropout", None, "0.5", weights),
     Row("--input-dropout", "0.2", "0", weights),
     Row("--inter-layer-dropout", "0.2", "0", weights),

@@ -52,6 +52,24 @@ def test_a_killed_run_goes_on_to_the_same_bytes(folder, uninterrupted, place, nu
     assert len(set(steps)) == len(steps)
 
 
+def test_a_backward_run_is_killed_and_goes_on(folder):
+    """While its text is turned round, within a step, and within evaluating its end first."""
+    back = ("--direction", "backward")
+    assert train(folder, folder / "whole", *back).code == 0
+    wanted = result(folder / "whole")
+    for place, number, step in (
+        ("charlm.text.direction:reversed_units", 2, None),
+        ("charlm.training.gradients:clip", 9, 8),
+        ("charlm.evaluation.token_nats:TokenReader._chunk", 2, 4),
+    ):
+        run = folder / f"killed-{step}"
+        assert train(folder, run, *back, fault=Fault(place, number, "kill")).code == -9
+        assert last_step(run) == step
+        again = train(folder, run, *back, "--resume")
+        assert again.code == 0, again.err
+        assert result(run) == wanted
+
+
 def test_killed_again_and_again(folder, uninterrupted):
     """Each process lives for two steps more; the command names nothing but the run."""
     run = folder / "run"

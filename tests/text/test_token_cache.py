@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import CharlmError, DataError, MachineError, RunError, UsageError
+from charlm.text import direction, token_cache
 from charlm.text.counts import count_text
+from charlm.text.direction import reversed_units
 from charlm.text.token_cache import (
     Manifest,
     TokenCache,
@@ -21,7 +23,7 @@ from charlm.text.token_cache import (
     prepare,
     prepare_whole,
 )
-from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer
+from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings, fit_tokenizer
 
 CHAR = TokenizerSettings(kind="char")
 BYTE = TokenizerSettings(kind="byte")
@@ -364,3 +366,96 @@ def test_the_manifest_says_what_the_fingerprint_says_for_every_role(tmp_path: Pa
     assert cache.manifest.corpus_sha256 == corpus_fingerprint(
         [tmp_path / "t"], valid=[tmp_path / "v"]
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    texts=st.lists(TEXTS, min_size=1, max_size=4),
+    size=st.integers(1, 7),
+    kind=st.sampled_from([CHAR, BYTE]),
+    valid=st.sampled_from(["0", "0.35"]),
+)
+def test_backward_each_document_is_stored_from_its_end(
+    texts: list[str],
+    size: int,
+    kind: TokenizerSettings,
+    valid: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The same parts, documents, counts and tokenizer; only the order is another."""
+    folder = tmp_path_factory.mktemp("cache")
+    texts = [text for text in texts if not text.startswith("\ufeff")]
+    if len("".join(texts)) < 4:
+        return
+    place = write(folder, texts)
+
+    def prepared(way: str) -> tuple[TokenCache, Tokenizer]:
+        with pytest.MonkeyPatch.context() as patch:
+            whole = direction.from_the_end
+            patch.setattr(
+                token_cache, "from_the_end", lambda ids, grammar, at: whole(ids, grammar, at, size)
+            )
+            return prepare(
+                [place],
+                folder=folder / way,
+                fit_or_tokenizer=kind,
+                valid_fraction=valid,
+                block_characters=size,
+                direction=way,
+            )
+
+    (ahead, tokenizer), (back, same) = prepared("forward"), prepared("backward")
+    assert tokenizer.to_files() == same.to_files()
+    assert (ahead.manifest.direction, back.manifest.direction) == ("forward", "backward")
+    assert list(ahead.parts) == list(back.parts)
+    back.verify("backward")
+    for name, part in ahead.parts.items():
+        found = back.parts[name]
+        assert found.counts == part.counts
+        assert np.array_equal(found.documents, part.documents)
+        for a, b in pairwise([*part.documents.tolist(), len(part.ids)]):
+            wanted = reversed_units(part.ids[a:b], tokenizer.grammar)
+            assert np.array_equal(found.ids[a:b], wanted)
+    assert sorted(os.listdir(folder / "backward")) == sorted(os.listdir(folder / "forward"))
+
+
+def test_a_cache_that_runs_the_other_way_is_refused(tmp_path: Path) -> None:
+    cache = small(tmp_path)
+    cache.verify("forward")
+    with pytest.raises(RunError, match="run forward, and the run's model reads backward"):
+        cache.verify("backward")
+
+
+def test_a_cache_from_before_there_were_directions_runs_forward(tmp_path: Path) -> None:
+    cache = small(tmp_path)
+    place = tmp_path / "c" / "manifest.json"
+    manifest = json.loads(place.read_text())
+    del manifest["direction"]
+    place.write_text(json.dumps(manifest))
+    TokenCache.open(cache.folder).verify("forward")
+    place.write_bytes(altered(manifest, "direction", "sideways"))
+    with pytest.raises(RunError, match="direction"):
+        TokenCache.open(cache.folder)
+
+
+def test_a_whole_text_can_be_prepared_from_its_end(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("the end")
+    tokenizer = fit_tokenizer(CHAR, ["the end"] * 2)
+    part = prepare_whole([tmp_path / "t"], tokenizer, tmp_path / "c", direction="backward")
+    assert tokenizer.decode(part.ids) == "dne eht"
+
+
+def test_memory_stays_flat_for_a_document_read_from_its_end(tmp_path: Path) -> None:
+    import tracemalloc
+
+    (tmp_path / "t").write_bytes(b"0123456789abcdef" * (1 << 20))  # 16 MiB, one line
+    tokenizer = fit_tokenizer(BYTE, [""])
+    tracemalloc.start()
+    try:
+        prepare_whole([tmp_path / "t"], tokenizer, tmp_path / "c", direction="backward")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    tokens = (tmp_path / "c" / "train.ids").read_bytes()
+    assert tokens == b"fedcba9876543210" * (1 << 20)
+    assert most < 64 << 20
