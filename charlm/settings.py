@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from charlm.errors import UsageError
+
 AUTO: Any = "auto"  # chosen from corpus, budget and machine when training starts
 
 
@@ -126,6 +128,30 @@ class Field:
         return "--" + self.name.replace("_", "-")
 
 
+def settings_in(kind: type, section: str = "") -> list[Field]:
+    """The fields of a dataclass that are annotated with a `Setting`, in order of declaration."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for field in fields(kind):
+        annotation = hints[field.name]
+        if get_origin(annotation) is Annotated:
+            kinds, setting = get_args(annotation)[:2]
+            one = next((k for k in get_args(kinds) if k is not type(None)), kinds)
+            found.append(Field(section, field.name, one, setting, field.default))
+    return found
+
+
+def read_settings(values: Any, hint: str) -> None:
+    """Put every `Setting` of a frozen dataclass through its range; UsageError names the option."""
+    for field in settings_in(type(values)):
+        given = getattr(values, field.name)
+        try:
+            value = field.setting.read(given, field.kind)
+        except BadValue as error:
+            raise UsageError(f"{field.option} is {given}; needed: {error}", hint) from error
+        object.__setattr__(values, field.name, value)
+
+
 @cache
 def fields_of(config_type: type) -> dict[str, Field]:
     """Every setting of a configuration by its dotted key, in order of declaration."""
@@ -133,16 +159,9 @@ def fields_of(config_type: type) -> dict[str, Field]:
     for section in fields(config_type):
         section_type = section.type
         assert isinstance(section_type, type) and is_dataclass(section_type)
-        hints = get_type_hints(section_type, include_extras=True)
-        for field in fields(section_type):
-            annotation = hints[field.name]
-            assert get_origin(annotation) is Annotated, f"{section.name}.{field.name}"
-            kind, setting = get_args(annotation)[:2]
-            kinds = [part for part in get_args(kind) if part is not type(None)]
-            entry = Field(
-                section.name, field.name, kinds[0] if kinds else kind, setting, field.default
-            )
-            found[entry.key] = entry
+        entries = settings_in(section_type, section.name)
+        assert len(entries) == len(fields(section_type)), f"{section.name}: not all are settings"
+        found |= {entry.key: entry for entry in entries}
     return found
 
 

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import typer
 
@@ -13,24 +13,11 @@ from charlm.cli.verbs import (
     given,
     parameter,
     point_out_unused_pipe,
-    setting_option,
+    settings_options,
     standard_input,
 )
 from charlm.errors import DataError, UsageError
 from charlm.generation.settings import GenerationSettings, SamplingSettings
-from charlm.settings import Setting
-
-
-def _options(settings: type, panel: str) -> list[Any]:
-    hints = get_type_hints(settings, include_extras=True)
-    found = []
-    for field in fields(settings):
-        kinds, *rest = get_args(hints[field.name]) or (None,)
-        if rest and isinstance(rest[0], Setting):
-            kind = next((k for k in get_args(kinds) if k is not type(None)), kinds)
-            found.append(setting_option(field.name, kind, rest[0], field.default, panel))
-    return found
-
 
 PARAMETERS = [
     parameter(
@@ -48,7 +35,7 @@ PARAMETERS = [
         str | None,
         typer.Option("--prompts", metavar="FILE|-", help="one prompt a line", show_default=False),
     ),
-    *_options(GenerationSettings, "Length"),
+    *settings_options(GenerationSettings, "Length"),
     parameter(
         "stop",
         list[str] | None,
@@ -60,7 +47,7 @@ PARAMETERS = [
             show_default=False,
         ),
     ),
-    *_options(SamplingSettings, "Sampling"),
+    *settings_options(SamplingSettings, "Sampling"),
     parameter("no_echo", bool, typer.Option("--no-echo", help="leave the prompt out"), False),
 ]
 

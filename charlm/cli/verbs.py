@@ -23,7 +23,7 @@ import typer
 from charlm.errors import CharlmError, Interrupted, MachineError, UsageError
 from charlm.report.console import Messages, error_text
 from charlm.report.output import ClosedOutput, Output
-from charlm.settings import BadValue, Setting
+from charlm.settings import BadValue, Setting, settings_in
 
 COMMON = "Common"
 
@@ -63,6 +63,14 @@ def setting_option(
         option, help=help, metavar=metavar, rich_help_panel=panel, show_default=False
     )
     return parameter(name, str | None, info)
+
+
+def settings_options(settings: type, panel: str) -> list[inspect.Parameter]:
+    """The options of all settings of a dataclass."""
+    return [
+        setting_option(field.name, field.kind, field.setting, field.default, panel)
+        for field in settings_in(settings)
+    ]
 
 
 def _shown(default: Any) -> str:

@@ -1,10 +1,10 @@
 """What a person chooses about new text: how tokens are drawn, and when writing ends."""
 
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated
 
 from charlm.errors import UsageError
-from charlm.settings import BadValue, Setting
+from charlm.settings import Setting, read_settings
 
 HELP = "`charlm generate --help` shows every option with its range."
 
@@ -31,7 +31,7 @@ class SamplingSettings:
     greedy: Annotated[bool, Setting("always the most probable token")] = False
 
     def __post_init__(self) -> None:
-        _read_fields(self)
+        read_settings(self, HELP)
         if not self.greedy:
             return
         for field_ in fields(self):
@@ -62,7 +62,7 @@ class GenerationSettings:
     seed: Annotated[int, Setting("of every random choice", least=0)] = 1
 
     def __post_init__(self) -> None:
-        _read_fields(self)
+        read_settings(self, HELP)
         if "" in self.stop:
             raise UsageError(
                 "--stop is empty; needed: a text of at least one character",
@@ -72,18 +72,3 @@ class GenerationSettings:
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _read_fields(settings: Any) -> None:
-    """Put every `Setting` of a frozen dataclass through its range; UsageError names the option."""
-    for name, annotation in get_type_hints(type(settings), include_extras=True).items():
-        if get_origin(annotation) is not Annotated:
-            continue
-        kinds, setting = get_args(annotation)[:2]
-        kind = next((k for k in get_args(kinds) if k is not type(None)), kinds)
-        given = getattr(settings, name)
-        try:
-            value = setting.read(given, kind)
-        except BadValue as error:
-            raise UsageError(f"{_option(name)} is {given}; needed: {error}", HELP) from error
-        object.__setattr__(settings, name, value)
