@@ -117,7 +117,9 @@ def export(run: str | Path, file: str | Path) -> None:
     if stored.stored.kind != "run":
         raise UsageError(f"{run} is an exported file already", "Copy it.")
     config = asdict(stored.config)
-    export_run(run, file, {name: config[name] for name in ("tokenizer", "model")})
+    # Regularisation: what zoneout does stays part of the model.
+    parts = ("tokenizer", "model", "regularisation")
+    export_run(run, file, {name: config[name] for name in parts})
 
 
 def load(run: str | Path) -> "Model":

@@ -10,7 +10,7 @@ from charlm.config import Config
 from charlm.draws import Draws
 from charlm.errors import Interrupted, MachineError
 from charlm.evaluation.validation import RunMeasurement
-from charlm.generation.decoder import Decoder
+from charlm.generation.decoder import decoder_of
 from charlm.generation.generate import generate
 from charlm.generation.settings import GenerationSettings
 from charlm.model.language_model import LanguageModel
@@ -76,8 +76,9 @@ class Assembly:
             checkpointing.check_weights(
                 architecture, checkpoint.groups["weights"], str(checkpoint.path)
             )
-        self.model = LanguageModel(architecture)
-        self.model.initialise(self.config.model.init, Draws(o.seed, 0))
+        m = self.config.model
+        forget_bias = None if m.forget_bias == AUTO else m.forget_bias
+        self.model = LanguageModel(architecture).initialise(m.init, Draws(o.seed, 0), forget_bias)
         self.model.to(torch.device(o.device))
         self.model.kernel = o.kernel
         self.model.precision = torch.bfloat16 if o.precision == "bf16" else torch.float32
@@ -92,7 +93,14 @@ class Assembly:
             r.reset_probability,
             o.seed,
         )
-        self.task = LanguageModelling(self.model, batches, rates_of(self.config), o.seed)
+        self.task = LanguageModelling(
+            self.model,
+            batches,
+            rates_of(self.config),
+            o.seed,
+            r.activation_penalty,
+            r.temporal_activation_penalty,
+        )
         self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
             self.model.named_parameters(), o.lr, r.weight_decay
         )
@@ -157,7 +165,7 @@ class Assembly:
         )
 
     def _sample(self, step: int) -> str:
-        decoder = Decoder(self.model.layers.cell, checkpointing.weights_of(self.model))
+        decoder = decoder_of(self.config, checkpointing.weights_of(self.model))
         settings = GenerationSettings(
             length=SAMPLE_CHARACTERS, length_unit="characters", seed=self.config.optimisation.seed
         )

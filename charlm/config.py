@@ -60,9 +60,22 @@ class Model:
     embedding_size: Annotated[
         int, Setting("size of a token's vector", least=1, most=65536, auto=True)
     ] = AUTO
+    last_hidden_size: Annotated[
+        int, Setting("hidden units of the last layer", least=1, most=65536, auto=True)
+    ] = AUTO
     tie_weights: Annotated[bool, Setting("decode with the embedding's own weights", auto=True)] = (
         AUTO
     )
+    nonlinearity: Annotated[
+        str, Setting("of --cell rnn", choices=("sigmoid", "tanh", "relu"), auto=True)
+    ] = AUTO
+    bias: Annotated[
+        bool, Setting("biases in the recurrent layers (the lecture's equations have none)")
+    ] = True
+    forget_bias: Annotated[
+        float,
+        Setting("what the LSTM's forget gate starts at", least=0, most=100, auto=True),
+    ] = AUTO
     init: Annotated[
         str,
         Setting("initialisation of recurrent weights", choices=tuple(registry.INITIALISATIONS)),
@@ -81,6 +94,7 @@ class Regularisation:
     """What keeps the model from learning the text by heart."""
 
     dropout: Annotated[float, Setting("a factor on all the dropouts below", least=0, most=10)] = 1.0
+    embedding_dropout: Annotated[float, _probability("on whole tokens of a window")] = AUTO
     input_dropout: Annotated[float, _probability("on token vectors, locked over time")] = AUTO
     inter_layer_dropout: Annotated[
         float, _probability("between stacked layers, locked over time")
@@ -108,6 +122,12 @@ class Regularisation:
     weight_decay: Annotated[
         float, Setting("decoupled weight decay of matrices", least=0, most=100, auto=True)
     ] = AUTO
+    activation_penalty: Annotated[
+        float, Setting("on large outputs of the last layer (AR)", least=0, most=1e6)
+    ] = 0.0
+    temporal_activation_penalty: Annotated[
+        float, Setting("on quick changes of the last layer's output (TAR)", least=0, most=1e6)
+    ] = 0.0
     reset_probability: Annotated[
         float,
         Setting("chance a window to set a stream back to the empty state", least=0, most=1),
@@ -220,6 +240,18 @@ class Config:
         """The value of a dotted key."""
         section, name = key.split(".")
         return getattr(getattr(self, section), name)
+
+    def rate(self, name: str) -> float:
+        """A dropout rate times the factor `--dropout`, below 1; 0 where it is not resolved, as
+        in runs older than the setting."""
+        given = getattr(self.regularisation, name)
+        return 0.0 if given == AUTO else min(given * self.regularisation.dropout, 0.95)
+
+    @property
+    def zoneout(self) -> float:
+        """The share of the old state that stays at each step (0 without zoneout)."""
+        kind = self.regularisation.temporal_dropout_kind
+        return self.rate("temporal_dropout") if kind == "zoneout" else 0.0
 
 
 SETTINGS = fields_of(Config)

@@ -8,10 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from charlm import registry
 from charlm.config import SETTINGS
 from charlm.errors import DataError, RunError, UsageError
-from charlm.generation.decoder import Decoder
+from charlm.generation.decoder import Decoder, decoder_of
 from charlm.generation.generate import Piece, generate_many
 from charlm.generation.settings import GenerationSettings, SamplingSettings
 from charlm.precedence import Layer, build
@@ -61,8 +60,7 @@ class Model:
     @cached_property
     def decoder(self) -> Decoder:
         """Steps token by token, without torch."""
-        cell = registry.resolve(registry.CELLS, self.config.model.cell)()
-        return Decoder(cell, self.stored.weights)
+        return decoder_of(self.config, self.stored.weights)
 
     @cached_property
     def language_model(self) -> "LanguageModel":

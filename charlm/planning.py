@@ -10,6 +10,7 @@ import torch
 
 from charlm.config import SETTINGS, Config
 from charlm.errors import RunError, UsageError
+from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture
 from charlm.precedence import build, read_toml
@@ -19,6 +20,7 @@ from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
 from charlm.training import precision, sizing
 from charlm.training.listener import Listener
+from charlm.training.loss import CHUNK_LOGITS
 
 
 @dataclass
@@ -56,10 +58,11 @@ class Plan:
 
     def memory_estimate(self) -> int:
         """Bytes that training will take: weights, gradients, two averages and a window."""
-        m, o = self.config.model, self.config.optimisation
-        window = o.bptt * o.batch_size * (12 * m.hidden_size * m.layers)
-        logits = 3 * o.bptt * o.batch_size * self.architecture.vocabulary_size
-        return 4 * (4 * self.architecture.parameters() + window + logits)
+        o, a = self.config.optimisation, self.architecture
+        # Of each layer the gates there and back, and some more for state and output.
+        kept = (2 * make_cell(a.cell).gates + 4) * sum(a.sizes)
+        logits = max(2 * CHUNK_LOGITS, 2 * a.vocabulary_size)
+        return 4 * (4 * a.parameters() + o.bptt * o.batch_size * kept + logits)
 
 
 def read_text(
@@ -158,7 +161,7 @@ def ends(config: Config) -> tuple[float | None, ...]:
 
 
 def architecture_of(config: Config, tokenizer: Tokenizer) -> Architecture:
-    """The shapes that a resolved configuration and its tokenizer give."""
+    """The network that a resolved configuration and its tokenizer give."""
     m = config.model
     return Architecture(
         tokenizer.vocabulary_size,
@@ -167,21 +170,22 @@ def architecture_of(config: Config, tokenizer: Tokenizer) -> Architecture:
         m.hidden_size,
         m.embedding_size,
         m.tie_weights,
+        last_hidden_size=None if m.last_hidden_size == AUTO else m.last_hidden_size,
+        nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity,
+        bias=m.bias,
+        zoneout=config.zoneout,
     )
 
 
 def rates_of(config: Config) -> DropoutRates:
-    """Every dropout rate times the factor `--dropout`, below 1."""
+    """Every dropout of a resolved configuration, with the factor `--dropout` in it."""
     r = config.regularisation
-
-    def scaled(rate: float) -> float:
-        return min(rate * r.dropout, 0.95)
-
     return DropoutRates(
-        input=scaled(r.input_dropout),
-        inter_layer=scaled(r.inter_layer_dropout),
-        output=scaled(r.output_dropout),
-        temporal=scaled(r.temporal_dropout),
+        embedding=config.rate("embedding_dropout"),
+        input=config.rate("input_dropout"),
+        inter_layer=config.rate("inter_layer_dropout"),
+        output=config.rate("output_dropout"),
+        temporal=config.rate("temporal_dropout"),
         temporal_kind=r.temporal_dropout_kind,
         temporal_mask=r.temporal_dropout_mask,
     )

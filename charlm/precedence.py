@@ -9,11 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from charlm.config import SETTINGS, Config
+from charlm.config import SETTINGS, Config, Model
 from charlm.errors import UsageError
 from charlm.settings import AUTO, BadValue, Field, nearest
 
 PRESETS = Path(__file__).parent / "presets"
+# Without these nobody knows the network of a run. What else is `auto` in a run's configuration
+# is not used by it, or younger than the run.
+_SHAPES = tuple(
+    f"model.{name}" for name in ("layers", "hidden_size", "embedding_size", "tie_weights")
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ def build(layers: Iterable[Layer], resolved: bool = False) -> Config:
     if resolved:
         problems += [
             f"{key} is auto; needed: {entry.setting.needed(entry.kind)}, chosen"
-            for key, entry in SETTINGS.items()
-            if config.get(key) == AUTO and key.split(".")[0] == "model"
+            for key, entry in ((key, SETTINGS[key]) for key in _SHAPES)
+            if config.get(key) == AUTO
         ]
     else:
         problems += _contradictions(config)
@@ -79,6 +84,7 @@ def _contradictions(config: Config) -> list[str]:
         )
     if config.tokenizer.tokenizer == "byte" and config.tokenizer.min_count != AUTO:
         found.append("--min-count means nothing to --tokenizer byte: every byte is in it")
+    found += _unused_by_cell(config.model)
     if reg.temporal_dropout == 0:
         for name in ("temporal_dropout_kind", "temporal_dropout_mask"):
             if getattr(reg, name) != AUTO:
@@ -90,6 +96,12 @@ def _contradictions(config: Config) -> list[str]:
         )
     if config.model.layers == 1 and reg.inter_layer_dropout not in (AUTO, 0):
         found.append("--inter-layer-dropout needs at least two layers; --layers is 1")
+    m = config.model
+    if m.layers == 1 and m.last_hidden_size not in (AUTO, m.hidden_size):
+        found.append(
+            f"--last-hidden-size is {m.last_hidden_size}, and the one of --layers 1 has "
+            f"--hidden-size {m.hidden_size}"
+        )
     b = config.budget
     if corpus.valid is None and corpus.valid_fraction == 0:
         for name in ("patience", "eval_every"):
@@ -100,6 +112,21 @@ def _contradictions(config: Config) -> list[str]:
                 )
     if b.epochs is None and b.steps is None and b.minutes is None:
         found.append("--minutes none without --epochs or --steps leaves no end to the training")
+    return found
+
+
+# What one cell alone can use. As a table, since the cells themselves import NumPy.
+_OF_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
+
+
+def _unused_by_cell(model: Model) -> list[str]:
+    found = [
+        f"{SETTINGS[f'model.{name}'].option} belongs to --cell {cell}, not to {model.cell}"
+        for name, cell in _OF_CELL.items()
+        if getattr(model, name) != AUTO and model.cell != cell
+    ]
+    if not model.bias and model.forget_bias != AUTO:
+        found.append("--forget-bias is given, and --no-bias leaves no bias to start anywhere")
     return found
 
 

@@ -15,20 +15,29 @@ TOKENIZERS = {
 
 CELLS = {
     "lstm": "charlm.model.cells.lstm:LSTM",
+    "gru": "charlm.model.cells.gru:GRU",
+    "gru-cho": "charlm.model.cells.gru_cho:ChoGRU",
+    "rnn": "charlm.model.cells.rnn:RNN",
 }
 
 FUSED_KERNELS = {
-    "lstm": "charlm.model.kernels.lstm:run",
+    "lstm": "charlm.model.kernels.lstm:LSTMSteps",
+    "gru": "charlm.model.kernels.gru:GRUSteps",
+    "gru-cho": "charlm.model.kernels.gru_cho:ChoGRUSteps",
+    "rnn": "charlm.model.kernels.rnn:RNNSteps",
 }
 
 TEMPORAL_DROPOUTS = {
     "variational": "charlm.model.dropout:variational",
     "weight-drop": "charlm.model.dropout:weight_drop",
+    "zoneout": "charlm.model.dropout:zoneout",
 }
 
 INITIALISATIONS = {
     "default": "charlm.model.initialisation:default",
     "orthogonal": "charlm.model.initialisation:orthogonal",
+    "identity": "charlm.model.initialisation:identity",
+    "uniform": "charlm.model.initialisation:uniform",
 }
 
 OPTIMIZERS = {

@@ -163,7 +163,7 @@ class TokenReader:
         inputs[1:] = targets[:-1]
         for column, piece in enumerate(pieces):
             inputs[0, column] = ids[begins[column] - 1] if chunk else piece.first_input
-        outputs, state = self.model(torch.from_numpy(inputs).to(self.device), state)
+        outputs, state, _ = self.model(torch.from_numpy(inputs).to(self.device), state)
         on_device = torch.from_numpy(targets).to(self.device)
         rows = max(1, _MOST_LOGITS // (self.model.decoder.bias.numel() * len(pieces)))
         before, spelling = self.grammar.run(spelling, targets)

@@ -1,7 +1,8 @@
 """A stored model, one token at a time, without torch.
 
     e = E[id]                              embedding (V, E)
-    h_l, ... = cell(W_ih e + b_ih, state)  for each layer l; e of the next layer is h_l
+    h_l, ... = cell(W_ih e + b_ih, state)  for each layer l; e of the next layer is h_l;
+                                           with zoneout p: p * old + (1-p) * new of each part
     logits = W (P h_L) + b                 W is E itself and P there only where weights are tied
 
 A sequence kernel that is called for one step lays its weights out anew each time; here they
@@ -16,9 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charlm.config import Config
 from charlm.errors import RunError
 from charlm.generation.numpy_ops import NumpyOperations
-from charlm.model.cells.base import Cell, State
+from charlm.model.cells.base import Cell, State, make_cell
+from charlm.settings import AUTO
 
 Weights = Mapping[str, npt.NDArray[np.floating[Any]]]
 DecoderState = tuple[State, ...]  # one cell state a layer
@@ -30,21 +33,30 @@ class Decoder:
     """N streams that each read one token a step: weights in, logits out, state carried.
 
     `weights` by the names of model/language_model.py, all float32 (or all float64, for tests
-    against exact references); they are used as they are and must not change afterwards.
+    against exact references); they are used as they are and must not change afterwards. `bias`:
+    the recurrent layers have biases; `zoneout`: its rate (`model.language_model.Architecture`).
     One stream and several give the same logits only up to rounding, as the products differ.
     RunError: a tensor that is missing, not known, of a wrong shape or type, or not finite.
     """
 
-    def __init__(self, cell: Cell, weights: Weights) -> None:
-        self._cell = cell
+    def __init__(
+        self, cell: Cell, weights: Weights, bias: bool = True, zoneout: float = 0.0
+    ) -> None:
+        self._cell, self._zoneout = cell, zoneout
         self._ops = NumpyOperations()
-        self._layers, self._hidden_size = _check(cell, weights)
-        prepare = self._ops.prepare
+        self._hidden_sizes = _check(cell, weights, bias)
+        layers = range(len(self._hidden_sizes))
+        prepare, dtype = self._ops.prepare, weights["embedding.weight"].dtype
         self._embedding = weights["embedding.weight"]  # (V, E)
-        self._weights_ih = [prepare(weights[f"layers.{n}.weight_ih"]) for n in range(self._layers)]
-        self._weights_hh = [prepare(weights[f"layers.{n}.weight_hh"]) for n in range(self._layers)]
-        self._biases_ih = [weights[f"layers.{n}.bias_ih"] for n in range(self._layers)]
-        self._biases_hh = [weights[f"layers.{n}.bias_hh"] for n in range(self._layers)]
+        self._weights_ih = [prepare(weights[f"layers.{n}.weight_ih"]) for n in layers]
+        self._weights_hh = [prepare(weights[f"layers.{n}.weight_hh"]) for n in layers]
+        self._biases_ih, self._biases_hh = (
+            [
+                weights.get(f"layers.{n}.{name}", np.zeros(cell.gates * hidden, dtype))
+                for n, hidden in enumerate(self._hidden_sizes)
+            ]
+            for name in ("bias_ih", "bias_hh")
+        )
         projection = weights.get("projection.weight")
         self._projection = None if projection is None else prepare(projection)
         self._output = prepare(weights.get("decoder.weight", self._embedding))
@@ -54,9 +66,12 @@ class Decoder:
 
     def empty_state(self, streams: int) -> DecoderState:
         """Zeros; what comes before any text."""
-        shape, dtype = (streams, self._hidden_size), self._embedding.dtype
-        zeros = tuple(np.zeros(shape, dtype) for _ in self._cell.state_names)
-        return (zeros,) * self._layers
+        return tuple(
+            tuple(
+                np.zeros((streams, hidden), self._embedding.dtype) for _ in self._cell.state_names
+            )
+            for hidden in self._hidden_sizes
+        )
 
     def advance(self, ids: Iterable[int], state: DecoderState) -> DecoderState:
         """The state after each of N streams has read its token of `ids` (N,)."""
@@ -66,11 +81,15 @@ class Decoder:
             if layer > 0:
                 gates_x = self._ops.linear(after[-1][0], self._weights_ih[layer])
                 gates_x += self._biases_ih[layer]
-            after.append(
-                self._cell.step(
-                    self._ops, gates_x, before, self._weights_hh[layer], self._biases_hh[layer]
-                )
+            new = self._cell.step(
+                self._ops, gates_x, before, self._weights_hh[layer], self._biases_hh[layer]
             )
+            if self._zoneout:
+                stays = self._embedding.dtype.type(self._zoneout)
+                new = tuple(
+                    stays * old + (1 - stays) * made for old, made in zip(before, new, strict=True)
+                )
+            after.append(new)
         return tuple(after)
 
     def logits(self, state: DecoderState) -> npt.NDArray[np.floating[Any]]:
@@ -99,30 +118,34 @@ class Decoder:
         return row
 
 
-def _check(cell: Cell, weights: Weights) -> tuple[int, int]:
-    """Layers and hidden size of complete, well-shaped, finite weights; RunError otherwise."""
-    layers = 0
-    while f"layers.{layers}.weight_hh" in weights:
-        layers += 1
+def decoder_of(config: Config, weights: Weights) -> Decoder:
+    """The decoder of a run's resolved configuration and its weights."""
+    m = config.model
+    cell = make_cell(m.cell, nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity)
+    return Decoder(cell, weights, m.bias, config.zoneout)
+
+
+def _check(cell: Cell, weights: Weights, bias: bool) -> list[int]:
+    """Hidden size of each layer of complete, well-shaped, finite weights; RunError otherwise."""
+    sizes: list[int] = []
     for name in ("embedding.weight", "layers.0.weight_hh"):
         if name not in weights or weights[name].ndim != 2:
             raise _damaged(f"The model has no matrix {name}")
-    (vocabulary, embedding), hidden = (
-        weights["embedding.weight"].shape,
-        weights["layers.0.weight_hh"].shape[1],
-    )
+    vocabulary, embedding = weights["embedding.weight"].shape
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, embedding)}
-    for layer in range(layers):
-        shapes |= {
-            f"layers.{layer}.weight_ih": (cell.gates * hidden, hidden if layer else embedding),
-            f"layers.{layer}.weight_hh": (cell.gates * hidden, hidden),
-            f"layers.{layer}.bias_ih": (cell.gates * hidden,),
-            f"layers.{layer}.bias_hh": (cell.gates * hidden,),
-        }
+    below = embedding
+    while (name := f"layers.{len(sizes)}.weight_hh") in weights:
+        hidden = weights[name].shape[-1] if weights[name].ndim else 0
+        rows, layer = cell.gates * hidden, f"layers.{len(sizes)}"
+        shapes |= {f"{layer}.weight_ih": (rows, below), f"{layer}.weight_hh": (rows, hidden)}
+        if bias:
+            shapes |= {f"{layer}.bias_ih": (rows,), f"{layer}.bias_hh": (rows,)}
+        sizes.append(hidden)
+        below = hidden
     if "decoder.weight" in weights:
-        shapes["decoder.weight"] = (vocabulary, hidden)
-    elif embedding != hidden:
-        shapes["projection.weight"] = (embedding, hidden)
+        shapes["decoder.weight"] = (vocabulary, below)
+    elif embedding != below:
+        shapes["projection.weight"] = (embedding, below)
     shapes["decoder.bias"] = (vocabulary,)
 
     dtype = weights["embedding.weight"].dtype
@@ -140,7 +163,7 @@ def _check(cell: Cell, weights: Weights) -> tuple[int, int]:
             raise _damaged(f"{name} is {tensor.dtype}; needed: {dtype}, as the others are")
         if not np.isfinite(tensor).all():
             raise _damaged(f"{name} holds numbers that are not finite")
-    return layers, hidden
+    return sizes
 
 
 def _damaged(what: str) -> RunError:

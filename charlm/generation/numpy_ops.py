@@ -11,6 +11,11 @@ class NumpyOperations:
     tanh = staticmethod(np.tanh)
 
     @staticmethod
+    def relu(x: Array) -> Array:
+        """max(x, 0)."""
+        return np.maximum(x, 0)
+
+    @staticmethod
     def sigmoid(x: Array) -> Array:
         """1 / (1 + e^-x) as (1 + tanh(x/2)) / 2: no overflow, and faster, as tanh is vectorised.
 
@@ -41,3 +46,8 @@ class NumpyOperations:
         """Views of the last axis in `parts` equal pieces."""
         width = x.shape[-1] // parts
         return tuple(x[..., part * width : (part + 1) * width] for part in range(parts))
+
+    @staticmethod
+    def split_rows(weight: Array, parts: int) -> tuple[Array, ...]:
+        """A prepared weight (H, K) for K/parts rows of W each: views, of its columns."""
+        return NumpyOperations.split(weight, parts)

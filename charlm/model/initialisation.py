@@ -13,7 +13,7 @@ class Initialisation(Protocol):
     def __call__(self, weight_hh: Tensor, generator: torch.Generator) -> None: ...
 
 
-def uniform(tensor: Tensor, bound: float, generator: torch.Generator) -> None:
+def fill_uniform(tensor: Tensor, bound: float, generator: torch.Generator) -> None:
     """U(-bound, bound), in place."""
     with torch.no_grad():
         tensor.uniform_(-bound, bound, generator=generator)
@@ -21,7 +21,22 @@ def uniform(tensor: Tensor, bound: float, generator: torch.Generator) -> None:
 
 def default(weight_hh: Tensor, generator: torch.Generator) -> None:
     """U(-1/sqrt(H), 1/sqrt(H)), as torch.nn does it."""
-    uniform(weight_hh, 1 / math.sqrt(weight_hh.shape[1]), generator)
+    fill_uniform(weight_hh, 1 / math.sqrt(weight_hh.shape[1]), generator)
+
+
+def uniform(weight_hh: Tensor, generator: torch.Generator) -> None:
+    """U(-0.1, 0.1) whatever the size (Zaremba et al. 2014, sec. 4.1, the small network)."""
+    fill_uniform(weight_hh, 0.1, generator)
+
+
+def identity(weight_hh: Tensor, generator: torch.Generator) -> None:
+    """The identity for each gate (Le, Jaitly & Hinton 2015, for relu: the IRNN).
+
+    Without input the state then stays as it is, and so does the gradient on its way back.
+    """
+    with torch.no_grad():
+        for gate in weight_hh.split(weight_hh.shape[1]):
+            torch.nn.init.eye_(gate)
 
 
 def orthogonal(weight_hh: Tensor, generator: torch.Generator) -> None:

@@ -3,22 +3,27 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from charlm import registry
 from charlm.draws import Draws
 from charlm.model import dropout
+from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates
-from charlm.model.initialisation import uniform
+from charlm.model.initialisation import fill_uniform
 from charlm.model.stack import Border, RecurrentStack, StackState
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What decides the shapes of all weights."""
+    """What the network computes: the shapes of all weights, and what is done with them.
+
+    last_hidden_size: of the last layer, None: as the others. zoneout: the share of the old state
+    that stays at each step, as it is measured and drawn from (`model.dropout.expectation`).
+    """
 
     vocabulary_size: int
     cell: str
@@ -26,11 +31,33 @@ class Architecture:
     hidden_size: int
     embedding_size: int
     tie_weights: bool
+    last_hidden_size: int | None = None
+    nonlinearity: str | None = None
+    bias: bool = True
+    zoneout: float = 0.0
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Hidden units of each layer, from below."""
+        return (self.hidden_size,) * (self.layers - 1) + (self.output_size,)
+
+    @property
+    def output_size(self) -> int:
+        """Hidden units of the last layer."""
+        return self.last_hidden_size or self.hidden_size
 
     def parameters(self) -> int:
         """The number of weights, without making them."""
         with torch.device("meta"):
             return sum(p.numel() for p in LanguageModel(self).parameters())
+
+
+class Passed(NamedTuple):
+    """What one pass gives."""
+
+    outputs: Tensor  # (T, B, H) of the last layer, with output dropout
+    state: StackState
+    undropped: Tensor  # (T, B, H) the same without output dropout
 
 
 class LanguageModel(nn.Module):
@@ -54,30 +81,33 @@ class LanguageModel(nn.Module):
         # nn.Embedding would draw values, which costs 1.5 s of imports on the meta device.
         table = torch.empty(a.vocabulary_size, a.embedding_size)
         self.embedding = nn.Embedding.from_pretrained(table, freeze=False)
-        cell = registry.resolve(registry.CELLS, a.cell)()
-        self.layers = RecurrentStack(cell, a.layers, a.embedding_size, a.hidden_size)
+        cell = make_cell(a.cell, nonlinearity=a.nonlinearity)
+        self.layers = RecurrentStack(cell, a.embedding_size, a.sizes, a.bias, a.zoneout)
         self.projection: nn.Linear | None = None
-        if a.tie_weights and a.embedding_size != a.hidden_size:
-            self.projection = nn.Linear(a.hidden_size, a.embedding_size, bias=False)
-        self.decoder = Decoder(a.vocabulary_size, None if a.tie_weights else a.hidden_size)
+        if a.tie_weights and a.embedding_size != a.output_size:
+            self.projection = nn.Linear(a.output_size, a.embedding_size, bias=False)
+        self.decoder = Decoder(a.vocabulary_size, None if a.tie_weights else a.output_size)
         # How a pass is run; not part of what the model is.
         self.kernel = "auto"
         self.precision = torch.float32
 
-    def initialise(self, init: str, draws: Draws) -> "LanguageModel":
-        """Draw all weights from (seed, place)."""
+    def initialise(
+        self, init: str, draws: Draws, forget_bias: float | None = None
+    ) -> "LanguageModel":
+        """Draw all weights from (seed, place); forget_bias: of the cell that has one."""
         a = self.architecture
+        cell = make_cell(a.cell, nonlinearity=a.nonlinearity, forget_bias=forget_bias)
         generator = draws.torch("initialisation")
         with torch.no_grad():
             # N(0, 1), as torch.nn: Glorot's bound counts the 4H outputs of W_ih, so that gates see
             # next to nothing of smaller inputs (2.07 against 1.96 nats: scripts/LOG.md).
             self.embedding.weight.normal_(0, 1, generator=generator)
             for layer in self.layers:
-                layer.initialise(init, generator)
+                layer.initialise(init, generator, cell.initial_bias(layer.hidden_size))
             if self.projection is not None:
-                uniform(self.projection.weight, 1 / math.sqrt(a.hidden_size), generator)
+                fill_uniform(self.projection.weight, 1 / math.sqrt(a.output_size), generator)
             if self.decoder.weight is not None:
-                uniform(self.decoder.weight, 1 / math.sqrt(a.hidden_size), generator)
+                fill_uniform(self.decoder.weight, 1 / math.sqrt(a.output_size), generator)
             self.decoder.bias.zero_()
         return self
 
@@ -92,26 +122,35 @@ class LanguageModel(nn.Module):
         borders: Sequence[Border] = (),
         rates: DropoutRates | None = None,
         draws: Draws | None = None,
-    ) -> tuple[Tensor, StackState]:
+    ) -> Passed:
         """ids (T, B) -> outputs (T, B, H) and the state after the last step.
 
         `logits` makes logits of outputs, so that a caller can take them in parts. Dropout
         happens only where draws are given.
         """
         rates = rates or DropoutRates()
-        x = dropout.locked(self.embedding(ids), rates.input, draws, "input")
+        x = dropout.embedded(ids, self.embedding.weight, rates.embedding, draws)
+        x = dropout.locked(x, rates.input, draws, "input")
         y, state = self.layers(x, state, borders, rates, draws, self.kernel, self.precision)
-        return dropout.locked(y, rates.output, draws, "output"), state
+        return Passed(dropout.locked(y, rates.output, draws, "output"), state, y)
 
-    def logits(self, outputs: Tensor) -> Tensor:
-        """outputs (..., H) -> logits (..., V), in fp32 (or fp64)."""
-        dtype = self.decoder.bias.dtype
-        precision = self.precision if dtype == torch.float32 else dtype
+    def vocabulary_layer(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """outputs (..., H) -> P h (..., E), W_hy (V, E) and b (V,): logits are P h W_hy^T + b.
+
+        The first two are in the dtype of the products, b in that of the parameters.
+        """
+        bias = self.decoder.bias
+        precision = self.precision if bias.dtype == torch.float32 else bias.dtype
         outputs = outputs.to(precision)
         if self.projection is not None:
             outputs = F.linear(outputs, self.projection.weight.to(precision))
         weight = self.embedding.weight if self.decoder.weight is None else self.decoder.weight
-        return F.linear(outputs, weight.to(precision)).to(dtype) + self.decoder.bias
+        return outputs, weight.to(precision), bias
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        """outputs (..., H) -> logits (..., V), in fp32 (or fp64)."""
+        projected, weight, bias = self.vocabulary_layer(outputs)
+        return F.linear(projected, weight).to(bias.dtype) + bias
 
 
 class Decoder(nn.Module):

@@ -20,8 +20,12 @@ class LegalTokens:
         self._penalty = torch.zeros(legal.shape, device=device).masked_fill_(forbidden, -torch.inf)
 
     def restrict(self, logits: Tensor, states: np.ndarray) -> Tensor:
-        """logits (N, V) with -inf for what is illegal in states (N,)."""
-        if not states.any():  # the usual case: all rows between characters
-            return logits + self._penalty[0].to(logits.dtype)
-        rows = torch.from_numpy(states.astype(np.int64)).to(logits.device)
-        return logits + self._penalty[rows].to(logits.dtype)
+        """logits (N, V) with -inf for what is illegal in states (N,); in place."""
+        penalty = self._penalty.to(logits.dtype)
+        # Most rows stand between characters; only the others are looked up one by one.
+        spelling = torch.from_numpy(np.flatnonzero(states)).to(logits.device)
+        if not len(spelling):
+            return logits.add_(penalty[0])
+        rows = torch.from_numpy(states[states != 0].astype(np.int64)).to(logits.device)
+        restricted = logits[spelling] + penalty[rows]
+        return logits.add_(penalty[0]).index_copy_(0, spelling, restricted)

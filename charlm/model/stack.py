@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from charlm.model import dropout
 from charlm.model.cells.base import Cell, State
 from charlm.model.dropout import DropoutRates
 from charlm.model.initialisation import xavier_uniform
-from charlm.model.kernels import reference
+from charlm.model.kernels import reference, sequence
 from charlm.model.kernels.providers import provider
 
 StackState = tuple[State, ...]  # one State a layer
@@ -32,26 +33,33 @@ class RecurrentLayer(nn.Module):
     """One layer of a cell: its weights, named and laid out as in torch.nn.
 
     `precision` is the dtype of the matrix products and of the output. Parameters and states
-    stay in the parameters' dtype.
+    stay in the parameters' dtype. Without `bias` there is none, as in the lecture's equations.
     """
 
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int) -> None:
+    bias_ih: Tensor
+    bias_hh: Tensor
+
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
         self.cell = cell
         self.hidden_size = hidden_size
         rows = cell.gates * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
-        self.bias_ih = nn.Parameter(torch.zeros(rows))
-        self.bias_hh = nn.Parameter(torch.zeros(rows))
+        for name in ("bias_ih", "bias_hh"):
+            if bias:
+                self.register_parameter(name, nn.Parameter(torch.zeros(rows)))
+            else:
+                self.register_buffer(name, torch.zeros(rows), persistent=False)
 
-    def initialise(self, init: str, generator: torch.Generator) -> None:
-        """Draw the weights; biases start at zero but for what the cell says."""
+    def initialise(self, init: str, generator: torch.Generator, initial_bias: np.ndarray) -> None:
+        """Draw the weights; bias_ih (G*H,) starts at `initial_bias`, bias_hh at zero."""
         xavier_uniform(self.weight_ih, generator)
         registry.resolve(registry.INITIALISATIONS, init)(self.weight_hh, generator)
-        with torch.no_grad():
-            self.bias_ih.copy_(torch.from_numpy(self.cell.initial_bias(self.hidden_size)))
-            self.bias_hh.zero_()
+        if isinstance(self.bias_ih, nn.Parameter):
+            with torch.no_grad():
+                self.bias_ih.copy_(torch.from_numpy(initial_bias))
+                self.bias_hh.zero_()
 
     def empty_state(self, streams: int) -> State:
         """Zeros (B, H) for each part of the state."""
@@ -81,30 +89,41 @@ class RecurrentLayer(nn.Module):
             self.bias_hh.to(precision),
         )
         x = x.to(precision)
-        state = (state[0].to(precision), *state[1:])
-        hidden_mask = drop.hidden_mask if drop.hidden_mask is None else drop.hidden_mask.to(x)
-        library = provider(self.cell.name, x, hidden_mask) if kernel == "auto" else None
+        masks = drop.hidden_mask, drop.zone
+        library = provider(self.cell, x, masks == (None, None)) if kernel == "auto" else None
         if library is not None:
             y, state = library(x, state, *weights)
         elif kernel == "reference":
-            y, state = reference.run(self.cell, x, state, *weights, hidden_mask)
+            y, state = reference.run(self.cell, x, state, *weights, *masks)
         else:
-            fused = registry.resolve(registry.FUSED_KERNELS, self.cell.name)
-            y, state = fused(x, state, *weights, hidden_mask)
+            steps = registry.resolve(registry.FUSED_KERNELS, self.cell.name)
+            y, state = sequence.run(steps, self.cell, x, state, *weights, *masks)
         return y, tuple(part.to(self.weight_hh.dtype) for part in state)
 
 
 class RecurrentStack(nn.ModuleList):
-    """Layers on top of each other: each reads the output of the one below."""
+    """Layers on top of each other: each reads the output of the one below.
+
+    sizes: the hidden units of each layer, from below. zoneout: its rate where nothing is drawn.
+    """
 
     cell: Cell
+    zoneout: float
 
-    def __init__(self, cell: Cell, layers: int, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        sizes: Sequence[int],
+        bias: bool = True,
+        zoneout: float = 0.0,
+    ) -> None:
         super().__init__(
-            RecurrentLayer(cell, hidden_size if layer else input_size, hidden_size)
-            for layer in range(layers)
+            RecurrentLayer(cell, below, size, bias)
+            for below, size in zip((input_size, *sizes), sizes, strict=False)
         )
         self.cell = cell
+        self.zoneout = zoneout
 
     def __iter__(self) -> Iterator[RecurrentLayer]:
         return cast(Iterator[RecurrentLayer], super().__iter__())
@@ -124,30 +143,42 @@ class RecurrentStack(nn.ModuleList):
     ) -> tuple[Tensor, StackState]:
         """x (T, B, I) -> y (T, B, H) of the last layer, and every layer's state.
 
-        Without draws nothing is dropped. All masks are drawn once and hold for all T steps.
+        Without draws nothing is dropped, and zoneout takes its mean.
         """
         rates = rates or DropoutRates()
         after = []
         for number, (layer, layer_state) in enumerate(zip(self, state, strict=True)):
             if number:
                 x = dropout.locked(x, rates.inter_layer, draws, f"inter-layer {number}")
-            drop = dropout.temporal(layer.weight_hh, x.shape[1], rates, draws, f"temporal {number}")
+            drop = self._temporal(number, x, rates, draws)
             outputs = []
-            for piece, fresh in _pieces(x, borders):
+            for begin, end, fresh in _pieces(len(x), borders):
                 if fresh is not None:
-                    layer_state = tuple(part * ~fresh.unsqueeze(1) for part in layer_state)
-                y, layer_state = layer(piece, layer_state, drop, kernel, precision)
+                    layer_state = tuple(
+                        torch.where(fresh.unsqueeze(1), 0.0, part) for part in layer_state
+                    )
+                piece = drop.between(begin, end)
+                y, layer_state = layer(x[begin:end], layer_state, piece, kernel, precision)
                 outputs.append(y)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
             after.append(layer_state)
         return x, tuple(after)
 
+    def _temporal(
+        self, number: int, x: Tensor, rates: DropoutRates, draws: Draws | None
+    ) -> dropout.TemporalDrop:
+        weight_hh = list(self)[number].weight_hh
+        extent = dropout.Extent(x.shape[0], x.shape[1], len(self.cell.state_names))
+        if draws is None:
+            return dropout.expectation(weight_hh, extent, self.zoneout)
+        return dropout.temporal(weight_hh, extent, rates, draws, f"temporal {number}")
 
-def _pieces(x: Tensor, borders: Sequence[Border]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """x cut at the borders, each piece with the streams that start afresh there."""
+
+def _pieces(steps: int, borders: Sequence[Border]) -> Iterator[tuple[int, int, Tensor | None]]:
+    """Time steps cut at the borders: begin, end, and the streams that start afresh there."""
     edges: list[tuple[int, Tensor | None]] = list(borders)
     if not edges or edges[0][0] != 0:
         edges.insert(0, (0, None))
-    ends = [step for step, _ in edges[1:]] + [len(x)]
+    ends = [step for step, _ in edges[1:]] + [steps]
     for (begin, fresh), end in zip(edges, ends, strict=True):
-        yield x[begin:end], fresh
+        yield begin, end, fresh

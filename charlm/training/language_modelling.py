@@ -1,12 +1,16 @@
 """Learning to predict the next token: the task that `loop` trains on streams of text."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from charlm.draws import Draws
 from charlm.model.dropout import DropoutRates
-from charlm.model.language_model import LanguageModel
+from charlm.model.language_model import LanguageModel, Passed
 from charlm.model.legal import LegalTokens
-from charlm.model.stack import StackState
+from charlm.model.stack import Border, StackState
+from charlm.training.activation_penalties import activation_penalty, temporal_activation_penalty
 from charlm.training.batches import StreamBatches
 from charlm.training.loop import StepLoss
 from charlm.training.loss import cross_entropy
@@ -17,9 +21,16 @@ class LanguageModelling:
     the gradient ends where the window begins."""
 
     def __init__(
-        self, model: LanguageModel, batches: StreamBatches, rates: DropoutRates, seed: int
+        self,
+        model: LanguageModel,
+        batches: StreamBatches,
+        rates: DropoutRates,
+        seed: int,
+        activation: float = 0.0,
+        temporal_activation: float = 0.0,
     ) -> None:
         self.model, self.batches, self.rates, self.seed = model, batches, rates, seed
+        self.activation, self.temporal_activation = activation, temporal_activation
         self.device = model.decoder.bias.device
         self.legal = LegalTokens(batches.grammar.legal, self.device)
         self.state: StackState = model.empty_state(batches.batch_size)
@@ -33,17 +44,22 @@ class LanguageModelling:
         window = self.batches.window(step)
         if window.first:
             self.state = self.model.empty_state(self.batches.batch_size)
-        outputs, state = self.model(
-            window.inputs.to(self.device),
-            self.state,
-            [border.to(self.device) for border in window.borders],
-            self.rates,
-            Draws(self.seed, step),
-        )
-        self.state = tuple(tuple(part.detach() for part in layer) for layer in state)
+        borders = [border.to(self.device) for border in window.borders]
+        draws = Draws(self.seed, step)
+        ids = window.inputs.to(self.device)
+        passed = self.model(ids, self.state, borders, self.rates, draws)
+        self.state = tuple(tuple(part.detach() for part in layer) for layer in passed.state)
         targets = window.targets.to(self.device)
-        loss = cross_entropy(self.model, outputs, targets, self.legal, window.states)
-        return StepLoss(loss, window.tokens, window.epoch)
+        loss = cross_entropy(self.model, passed.outputs, targets, self.legal, window.states)
+        return StepLoss(loss, window.tokens, window.epoch, self._penalty(passed, borders))
+
+    def _penalty(self, passed: Passed, borders: Sequence[Border]) -> Tensor | None:
+        parts = []
+        if self.activation:
+            parts.append(activation_penalty(passed, self.activation))
+        if self.temporal_activation:
+            parts.append(temporal_activation_penalty(passed, self.temporal_activation, borders))
+        return torch.stack(parts).sum() if parts else None
 
     def carried(self) -> dict[str, Tensor]:
         """The carried state by name, for a checkpoint."""

@@ -24,12 +24,13 @@ from charlm.training.state import Evaluations, TrainingState
 
 
 class StepLoss(NamedTuple):
-    """The loss of one step, to go back through; how many tokens it is the mean of; and how
-    many passes over the text are done after it."""
+    """The loss of one step, to go back through; how many tokens it is the mean of; how many
+    passes over the text are done after it; and what is added to the loss but not reported."""
 
     loss: Tensor
     tokens: int
     epoch: float
+    penalty: Tensor | None = None
 
 
 class Task(Protocol):
@@ -126,9 +127,9 @@ class Loop:
         lr = self.lr * self.schedule(progress) * warm_up(state.step, self.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        loss, tokens, epoch = self.task.loss(state.step)
+        loss, tokens, epoch, penalty = self.task.loss(state.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss if penalty is None else loss + penalty).backward()
         norm = gradients.clip(self.parameters, self.clip_norm)
         nats = float(loss.detach())
         if not (math.isfinite(nats) and math.isfinite(norm)):

@@ -11,6 +11,7 @@ from typing import Any
 
 from charlm.config import Config
 from charlm.errors import DataError
+from charlm.model.cells.base import make_cell
 from charlm.settings import AUTO
 
 # Measured on Tiny Shakespeare (1.0 M characters) with 2 cores: scripts/RECORDS.md.
@@ -139,6 +140,11 @@ class _Resolution:
         large = facts.vocabulary_size >= 1000
         reason = "a large vocabulary shares its vectors" if large else "a small vocabulary"
         self._set("model.tie_weights", large, reason)
+        if self.config.model.cell == "rnn":
+            self._set("model.nonlinearity", "tanh", "learns more than sigmoid and safer than relu")
+        if self.config.model.cell == "lstm" and self.config.model.bias:
+            self._set("model.forget_bias", 1.0, "remember at first")
+        self._set("model.last_hidden_size", hidden, "as the others")
 
     def _regularisation(self) -> None:
         passes = self._expected_epochs()
@@ -146,6 +152,7 @@ class _Resolution:
         rate = round(min(0.5, 0.04 * passes**0.7), 2)
         reason = f"about {passes:.1f} passes over the text are expected"
         layers = self.config.model.layers
+        self._set("regularisation.embedding_dropout", 0.0, "off unless asked for")
         self._set("regularisation.input_dropout", round(rate / 4, 2), reason)
         self._set("regularisation.inter_layer_dropout", rate if layers > 1 else 0.0, reason)
         self._set("regularisation.output_dropout", rate, reason)
@@ -178,8 +185,13 @@ class _Resolution:
     def _operations_per_token(self) -> float:
         """Of the matrix products, forward and backward."""
         m = self.config.model
-        recurrent = 4 * m.hidden_size * (m.hidden_size * (2 * m.layers - 1) + m.embedding_size)
-        return 6.0 * (recurrent + m.hidden_size * self.facts.vocabulary_size)
+        gates = make_cell(m.cell).gates
+        last = m.hidden_size if m.last_hidden_size == AUTO else m.last_hidden_size
+        sizes = [m.hidden_size] * (m.layers - 1) + [last]
+        below = [m.embedding_size, *sizes[:-1]]
+        recurrent = gates * sum(h * (h + i) for h, i in zip(sizes, below, strict=True))
+        width = m.embedding_size if m.tie_weights else last
+        return 6.0 * (recurrent + width * self.facts.vocabulary_size)
 
     def _optimisation(self) -> None:
         hidden = self.config.model.hidden_size

@@ -39,7 +39,8 @@ CONTRACT = {
 
 # Beyond the contract.
 MORE = {
-    "train": "-o --errors --temporal-dropout-mask",
+    "train": "-o --errors --temporal-dropout-mask --last-hidden-size --forget-bias --bias "
+    "--no-bias",
     "generate": "--no-greedy",
     "evaluate": "--encoding --errors --threads --device --seed --kernel",
     "score": "--errors --precision --threads --device --kernel",
@@ -49,8 +50,7 @@ MORE = {
 
 # In the contract and still to come. Take a name away here when its option is there.
 NOT_YET = {
-    "train": "--vocab-size --word-split --word-oov --lowercase --nonlinearity "
-    "--embedding-dropout --activation-penalty --temporal-activation-penalty --ema --init-from",
+    "train": "--vocab-size --word-split --word-oov --lowercase --ema --init-from",
     "generate": "--min-p --typical-p --repetition-penalty --beam",
     "evaluate": "--dynamic --cache",
     "score": "",
@@ -73,9 +73,9 @@ CHOICES = {
 }
 CHOICES_NOT_YET = {
     "TOKENIZERS": "word unigram bpe",
-    "CELLS": "gru gru-cho rnn",
-    "TEMPORAL_DROPOUTS": "zoneout",
-    "INITIALISATIONS": "identity uniform",
+    "CELLS": "",
+    "TEMPORAL_DROPOUTS": "",
+    "INITIALISATIONS": "",
     "OPTIMIZERS": "sgd nt-asgd rmsprop adam",
     "SCHEDULES": "one-cycle stlr plateau",
     "LOGIT_FILTERS": "min_p typical_p repetition_penalty",
@@ -89,13 +89,16 @@ DEFAULTS = {
         "--clip-norm": "1", "--save-every": "30", "--seed": "1", "--valid": "none",
         "--test": "none", "--epochs": "none", "--steps": "none", "--patience": "none",
         "--init": "orthogonal", "--direction": "forward", "--optimizer": "adamw",
-        "--schedule": "cosine", "--reset-probability": "0.03",
+        "--schedule": "cosine", "--reset-probability": "0.03", "--bias": "True",
+        "--activation-penalty": "0", "--temporal-activation-penalty": "0",
         **dict.fromkeys(
             ("--layers", "--hidden-size", "--embedding-size", "--tie-weights", "--min-count",
              "--inter-layer-dropout", "--temporal-dropout", "--temporal-dropout-kind",
              "--temporal-dropout-mask", "--input-dropout", "--output-dropout", "--weight-decay",
              "--lr", "--warmup-steps", "--batch-size", "--bptt", "--precision", "--kernel",
-             "--threads", "--device", "--minutes", "--eval-every", "--report-every"), "auto"
+             "--threads", "--device", "--minutes", "--eval-every", "--report-every",
+             "--last-hidden-size", "--nonlinearity", "--forget-bias", "--embedding-dropout"),
+            "auto",
         ),
     },
     "generate": {

@@ -12,6 +12,9 @@ NUMBERS = {
         "--valid-fraction": ("a number", True), "--test-fraction": ("a number", True),
         "--min-count": ("a whole number", False), "--layers": ("a whole number", False),
         "--hidden-size": ("a whole number", False), "--embedding-size": ("a whole number", False),
+        "--last-hidden-size": ("a whole number", False), "--forget-bias": ("a number", True),
+        "--embedding-dropout": ("a number", True), "--activation-penalty": ("a number", True),
+        "--temporal-activation-penalty": ("a number", True),
         "--dropout": ("a number", True), "--input-dropout": ("a number", True),
         "--inter-layer-dropout": ("a number", True), "--temporal-dropout": ("a number", True),
         "--output-dropout": ("a number", True), "--weight-decay": ("a number", True),
@@ -41,7 +44,7 @@ TOO_MUCH = {
     "train": {
         **dict.fromkeys(
             ("--valid-fraction", "--test-fraction", "--input-dropout", "--inter-layer-dropout",
-             "--temporal-dropout", "--output-dropout"), "1"
+             "--temporal-dropout", "--output-dropout", "--embedding-dropout"), "1"
         ),
         "--reset-probability": "1.001", "--hidden-size": "1000000000", "--layers": "65",
     },
@@ -115,6 +118,10 @@ def test_unknown_word_is_answered_with_the_nearest(
         ("--temporal-dropout-kind", "weight-drop", "--temporal-dropout-mask", "shared"),
         ("--valid-fraction", "0.5", "--test-fraction", "0.5"),
         ("--resume", "--force"),
+        ("--cell", "gru", "--nonlinearity", "relu"),
+        ("--cell", "rnn", "--forget-bias", "1"),
+        ("--no-bias", "--forget-bias", "1"),
+        ("--layers", "1", "--hidden-size", "8", "--last-hidden-size", "6"),
     ],
 )
 def test_option_that_the_rest_cannot_use_is_refused(

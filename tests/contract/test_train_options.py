@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from charlm.model.kernels import lstm, reference
+from charlm.model.kernels import reference, sequence
 from charlm.runs import checkpoint
 from charlm.training import precision
 from contract.command import Finished, call
@@ -135,9 +135,20 @@ ROWS = [
         lambda base, other: 96 + 257 < other - base < 96 + 257 + 40),
     Row("--tie-weights", "no", "yes", summary("parameters"), fewer),
     Row("--no-tie-weights", "yes", "no", summary("parameters"), more),
+    Row("--last-hidden-size", "24", "20", summary("parameters"), fewer),
+    Row("--cell", "lstm", "gru", summary("parameters"), fewer),
+    Row("--nonlinearity", "tanh", "relu", weights, also={"--cell": "rnn"}),
+    Row("--bias", "no", "yes", summary("parameters"),
+        # Two biases of 4 x 24 rows in each of two layers.
+        lambda base, other: other - base == 2 * 2 * 96),
+    Row("--no-bias", "yes", "no", summary("parameters"), fewer),
+    Row("--forget-bias", None, "3", weights),
     Row("--init", None, "default", weights),
     Row("--direction", None, "backward", weights),
     Row("--dropout", None, "0.5", weights),
+    Row("--embedding-dropout", "0", "0.2", weights),
+    Row("--activation-penalty", "0", "2", weights),
+    Row("--temporal-activation-penalty", "0", "2", weights),
     Row("--input-dropout", "0.2", "0", weights),
     Row("--inter-layer-dropout", "0.2", "0", weights),
     Row("--temporal-dropout", "0.2", "0", weights),
@@ -175,7 +186,7 @@ ROWS = [
 ]  # fmt: skip
 
 # One value is all there is, so far; a second one needs a row.
-ONE_CHOICE = {"--cell": "CELLS", "--optimizer": "OPTIMIZERS"}
+ONE_CHOICE = {"--optimizer": "OPTIMIZERS"}
 # Shown to do something in the file named.
 ELSEWHERE = {
     "--out": "test_resume.py",
@@ -246,7 +257,7 @@ def run_with(
     rates = precision.ProductRates(50.0, 100.0, True)
     monkeypatch.setattr(precision, "probe", lambda device="cpu": rates)  # takes its time
     monkeypatch.setattr(checkpoint, "save", watched(checkpoint.save, lambda: saves.append(1)))
-    monkeypatch.setattr(lstm, "run", watched(lstm.run, lambda: kernels.add("fused")))
+    monkeypatch.setattr(sequence, "run", watched(sequence.run, lambda: kernels.add("fused")))
     monkeypatch.setattr(reference, "run", watched(reference.run, lambda: kernels.add("reference")))
 
     monkeypatch.setattr(torch, "set_num_threads", threads.add)  # two on a busy core take long
@@ -265,8 +276,9 @@ def run_with(
         for option, value in options.items():
             if value == "OTHER":
                 value = str(texts["other"])
-            if option in ("--tie-weights", "--no-tie-weights"):
-                words.append({"yes": "--tie-weights", "no": "--no-tie-weights"}[value or ""])
+            if value in ("yes", "no"):
+                name = option.removeprefix("--").removeprefix("no-")
+                words.append({"yes": f"--{name}", "no": f"--no-{name}"}[value])
             elif value is not None:
                 words += [option, value]
         out = tmp_path_factory.mktemp("option") / "run"

@@ -8,15 +8,17 @@ import torch
 from charlm import registry
 from charlm.draws import Draws
 from charlm.model import dropout
-from charlm.model.dropout import DropoutRates
+from charlm.model.cells.base import make_cell
+from charlm.model.dropout import DropoutRates, Extent
 from charlm.model.language_model import Architecture, LanguageModel
+from charlm.model.stack import RecurrentStack
 
 T, B, H = 3, 4, 6
 KINDS = tuple(registry.TEMPORAL_DROPOUTS)
 
 
 def temporal(weight, rates, step=1, place="temporal 0", streams=B):
-    return dropout.temporal(weight, streams, rates, Draws(1, step), place)
+    return dropout.temporal(weight, Extent(T, streams, 2), rates, Draws(1, step), place)
 
 
 @pytest.fixture
@@ -60,9 +62,11 @@ def test_a_locked_mask_is_one_for_all_steps_and_differs_between_streams():
 def test_nothing_is_dropped_at_0_and_in_evaluation(weight, p, draws):
     x = torch.randn(T, B, H)
     assert dropout.locked(x, p, draws, "input") is x
-    for kind in KINDS:
-        drop = dropout.temporal(weight, B, DropoutRates(temporal=p, temporal_kind=kind), draws, "")
-        assert drop.weight_hh is weight and drop.hidden_mask is None
+    ids = torch.arange(T * B).view(T, B)
+    assert torch.equal(dropout.embedded(ids, weight, p, draws), weight[ids])
+    for kind in KINDS if p == 0 else ():
+        drop = temporal(weight, DropoutRates(temporal=p, temporal_kind=kind))
+        assert drop.weight_hh is weight and drop.hidden_mask is None and drop.zone is None
 
 
 @pytest.mark.parametrize("mask", ["shared", "stream"])
@@ -70,16 +74,14 @@ def test_nothing_is_dropped_at_0_and_in_evaluation(weight, p, draws):
 class TestTemporal:
     """Four public implementations of weight-drop silently did nothing; these would show it."""
 
-    def model(self):
-        return LanguageModel(Architecture(9, "lstm", 2, H, 5, False)).initialise(
-            "orthogonal", Draws(0, 0)
-        )
+    def model(self, zoneout=0.0):
+        architecture = Architecture(9, "lstm", 2, H, 5, False, zoneout=zoneout)
+        return LanguageModel(architecture).initialise("orthogonal", Draws(0, 0))
 
     def run(self, model, rates, step):
         ids = torch.arange(T * B).view(T, B) % 9
         draws = None if step is None else Draws(1, step)
-        outputs, _ = model(ids, model.empty_state(B), (), rates, draws)
-        return outputs
+        return model(ids, model.empty_state(B), (), rates, draws).outputs
 
     def test_steps_differ_and_the_same_step_repeats(self, kind, mask):
         model = self.model()
@@ -96,6 +98,8 @@ class TestTemporal:
         nothing = DropoutRates(temporal=0.0, temporal_kind=kind, temporal_mask=mask)
         assert torch.equal(self.run(model, nothing, 1), plain)
         assert not torch.equal(self.run(model, rates, 1), plain)
+        if kind == "zoneout":  # a network that was trained with it is measured by its mean
+            assert not torch.allclose(self.run(self.model(zoneout=0.5), rates, None), plain)
 
     def test_the_raw_weight_is_trained_and_left_unchanged(self, kind, mask):
         model = self.model()
@@ -110,7 +114,10 @@ class TestTemporal:
     def test_layers_are_dropped_apart(self, kind, mask, weight):
         rates = DropoutRates(temporal=0.5, temporal_kind=kind, temporal_mask=mask)
         drops = [temporal(weight, rates, place=f"temporal {layer}") for layer in range(2)]
-        found = [d.weight_hh if d.hidden_mask is None else d.hidden_mask for d in drops]
+        found = [
+            d.zone[0] if d.zone else d.weight_hh if d.hidden_mask is None else d.hidden_mask
+            for d in drops
+        ]
         assert not torch.equal(*found)
 
 
@@ -168,19 +175,17 @@ def test_dropped_columns_are_a_masked_state(kernel):
         torch.testing.assert_close(c[one], c_1, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("place", "features"), [("input", 5), ("inter_layer", H), ("output", H), ("temporal", H)]
-)
-def test_every_rate_changes_the_loss_and_only_while_training(place, features):
+@pytest.mark.parametrize("place", ["embedding", "input", "inter_layer", "output", "temporal"])
+def test_every_rate_changes_the_loss_and_only_while_training(place):
     model = LanguageModel(Architecture(9, "lstm", 2, H, 5, False)).initialise(
         "orthogonal", Draws(0, 0)
     )
     ids = torch.arange(T * B).view(T, B) % 9
     state = model.empty_state(B)
-    plain, _ = model(ids, state)
+    plain, _, *_ = model(ids, state)
     rates = DropoutRates(**{place: 0.5})
-    dropped, _ = model(ids, state, (), rates, Draws(1, 1))
-    evaluated, _ = model(ids, state, (), rates, None)
+    dropped, _, *_ = model(ids, state, (), rates, Draws(1, 1))
+    evaluated, _, *_ = model(ids, state, (), rates, None)
     assert not torch.equal(dropped, plain)
     assert torch.equal(evaluated, plain)
 
@@ -190,8 +195,8 @@ def test_output_dropout_stands_after_the_last_layer_and_the_state_is_carried_und
         "orthogonal", Draws(0, 0)
     )
     ids = torch.arange(T * B).view(T, B) % 9
-    plain, plain_state = model(ids, model.empty_state(B))
-    dropped, state = model(ids, model.empty_state(B), (), DropoutRates(output=0.5), Draws(1, 1))
+    plain, plain_state, _ = model(ids, model.empty_state(B))
+    dropped, state, *_ = model(ids, model.empty_state(B), (), DropoutRates(output=0.5), Draws(1, 1))
     factor = (dropped / plain).detach()
     assert torch.equal(factor.round(), factor[:1].round().expand_as(factor))
     assert set(factor.round().unique().tolist()) == {0.0, 2.0}
@@ -203,8 +208,56 @@ def test_inter_layer_dropout_leaves_the_first_layer_and_the_output_alone():
         "orthogonal", Draws(0, 0)
     )
     ids = torch.arange(T * B).view(T, B) % 9
-    _, plain = model(ids, model.empty_state(B))
-    y, state = model(ids, model.empty_state(B), (), DropoutRates(inter_layer=0.5), Draws(1, 1))
+    _, plain, _ = model(ids, model.empty_state(B))
+    y, state, *_ = model(ids, model.empty_state(B), (), DropoutRates(inter_layer=0.5), Draws(1, 1))
     assert torch.equal(state[0][0], plain[0][0]) and torch.equal(state[0][1], plain[0][1])
     assert not torch.equal(state[1][0], plain[1][0])
     assert torch.equal(y[-1], state[1][0]), "the output itself was dropped"
+
+
+def test_embedding_dropout_drops_whole_words_at_all_their_places(weight):
+    ids = torch.tensor([[1, 2, 3, 4], [2, 2, 9, 1], [7, 3, 1, 5]])
+    vectors = dropout.embedded(ids, weight, 0.5, Draws(1, 3))
+    factor = (vectors / weight[ids]).detach()
+    assert torch.equal(factor.round(), factor[..., :1].round().expand_as(factor))
+    by_word = {}
+    for word, row in zip(ids.flatten().tolist(), factor.flatten(0, 1), strict=True):
+        by_word.setdefault(word, set()).add(round(float(row[0])))
+    assert all(len(seen) == 1 for seen in by_word.values())
+    assert {0, 2} == set().union(*by_word.values())
+    vectors.sum().backward()
+    dropped = [word for word, seen in by_word.items() if seen == {0}]
+    assert not weight.grad[dropped].any() and weight.grad.any()
+
+
+def test_zoneout_keeps_units_for_a_step_and_draws_for_each_part_of_the_state(weight):
+    p, n = 0.3, 20_000
+    rates = DropoutRates(temporal=p, temporal_kind="zoneout")
+    drop = dropout.temporal(weight, Extent(n // H // B, B, 2), rates, Draws(1, 1), "temporal 0")
+    assert drop.weight_hh is weight and drop.hidden_mask is None
+    h, c = drop.zone
+    assert not torch.equal(h, c)
+    for stays in drop.zone:
+        assert set(stays.unique().tolist()) == {0.0, 1.0}
+        assert abs(float(stays.mean()) - p) < 5 * math.sqrt(p * (1 - p) / stays.numel())
+        assert not torch.equal(stays[0], stays[1])
+    piece = drop.between(3, 5).zone
+    assert torch.equal(piece[0], h[3:5]) and torch.equal(piece[1], c[3:5])
+
+
+@pytest.mark.parametrize("cell", registry.CELLS)
+def test_a_shared_mask_is_a_mask_for_each_stream_that_is_the_same(cell):
+    """W_hh diag(m) masks what products read and nothing else: a gated unit keeps its memory."""
+    stack = RecurrentStack(make_cell(cell), 5, (H,))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in stack.parameters():
+            p.normal_(0, 0.5, generator=generator)
+    (layer,) = stack
+    m = torch.tensor([0.0, 2, 2, 0, 2, 2])
+    x = torch.randn(T, B, 5, generator=generator)
+    state = tuple(torch.randn(B, H, generator=generator) for _ in stack.cell.state_names)
+    for kernel in ("auto", "fused", "reference"):
+        columns = layer(x, state, dropout.TemporalDrop(layer.weight_hh * m), kernel)
+        masked = layer(x, state, dropout.TemporalDrop(layer.weight_hh, m.expand(B, H)), kernel)
+        torch.testing.assert_close(columns[0], masked[0], rtol=0, atol=1e-6)

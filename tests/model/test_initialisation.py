@@ -41,6 +41,30 @@ def test_default_is_torchs_uniform():
         )
 
 
+def test_uniform_is_the_same_whatever_the_size():
+    for layer in model_of(init="uniform").layers:
+        weight = layer.weight_hh.detach()
+        assert 0.099 < float(weight.abs().max()) <= 0.1
+        assert float(weight.std()) == pytest.approx(0.1 / math.sqrt(3), rel=0.05)
+
+
+def test_identity_is_one_for_each_gate():
+    for layer in model_of(init="identity").layers:
+        for gate in layer.weight_hh.detach().split(H):
+            assert torch.equal(gate, torch.eye(H))
+
+
+def test_the_forget_bias_is_what_was_asked_and_only_where_there_are_biases():
+    model = LanguageModel(Architecture(V, "lstm", 2, H, E, False))
+    model.initialise("orthogonal", Draws(1, 0), forget_bias=-2.5)
+    for layer in model.layers:
+        assert layer.bias_ih.detach()[H : 2 * H].tolist() == [-2.5] * H
+    without = LanguageModel(Architecture(V, "lstm", 2, H, E, False, bias=False))
+    without.initialise("orthogonal", Draws(1, 0))
+    assert not any("bias_" in name for name, _ in without.named_parameters())
+    assert not any(layer.bias_ih.any() for layer in without.layers)
+
+
 def test_input_weights_are_glorots():
     w = torch.empty(4 * H, E)
     xavier_uniform(w, torch.Generator().manual_seed(1))
@@ -75,7 +99,7 @@ def test_weights_follow_the_seed_alone(init, tie):
     for name, weight in first.items():
         assert torch.equal(weight, again[name]), name
         assert torch.isfinite(weight).all()
-        if "bias" not in name:
+        if "bias" not in name and not (init == "identity" and "weight_hh" in name):
             assert not torch.equal(weight, other[name]), name
 
 

@@ -67,7 +67,7 @@ def ids():
 def test_logits_states_and_gradients_are_those_of_plain_torch(architecture, ids):
     ours, plain = pair(architecture)
     h0, c0 = torch.randn(2, 2, B, H, dtype=torch.float64)
-    outputs, state = ours(ids[:-1], tuple(zip(h0, c0, strict=True)))
+    outputs, state, _ = ours(ids[:-1], tuple(zip(h0, c0, strict=True)))
     logits, (h, c) = plain(ids[:-1], (h0, c0))
     torch.testing.assert_close(ours.logits(outputs), logits, rtol=0, atol=1e-10)
     for number in range(2):
@@ -115,11 +115,11 @@ def test_tying_leaves_one_matrix():
 
 def test_a_document_that_begins_in_a_window_does_not_know_what_came_before(ids):
     model = LanguageModel(VARIANTS["projected"]).initialise("orthogonal", Draws(1, 0)).double()
-    _, start = model(ids, model.empty_state(B))
+    _, start, _ = model(ids, model.empty_state(B))
     border = Border(1, torch.tensor([False, True, False, False]))
-    outputs, _ = model(ids, start, [border])
-    whole, _ = model(ids, start)
-    alone, _ = model(ids[1:], model.empty_state(B))
+    outputs, _, _ = model(ids, start, [border])
+    whole, _, _ = model(ids, start)
+    alone, _, _ = model(ids[1:], model.empty_state(B))
     close = {"rtol": 0, "atol": 1e-10}
     torch.testing.assert_close(outputs[1:, 1], alone[:, 1], **close)
     torch.testing.assert_close(outputs[0], whole[0], **close)
@@ -132,7 +132,7 @@ def test_bf16_products_give_fp32_logits_near_the_exact_ones(architecture, ids):
     model = LanguageModel(architecture).initialise("orthogonal", Draws(1, 0))
     exact = model.logits(model(ids, model.empty_state(B))[0])
     model.precision = torch.bfloat16
-    outputs, _ = model(ids, model.empty_state(B))
+    outputs, _, _ = model(ids, model.empty_state(B))
     narrow = model.logits(outputs)
     assert outputs.dtype == torch.bfloat16
     assert narrow.dtype == exact.dtype == torch.float32
@@ -143,9 +143,9 @@ def test_bf16_products_give_fp32_logits_near_the_exact_ones(architecture, ids):
 @pytest.mark.parametrize("kernel", ["auto", "fused", "reference"])
 def test_the_kernel_is_no_part_of_what_a_model_is(kernel, ids):
     model = LanguageModel(VARIANTS["untied"]).initialise("orthogonal", Draws(1, 0))
-    wanted, _ = model(ids, model.empty_state(B))
+    wanted, _, _ = model(ids, model.empty_state(B))
     model.kernel = kernel
-    found, _ = model(ids, model.empty_state(B))
+    found, _, _ = model(ids, model.empty_state(B))
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
 
 
@@ -158,7 +158,7 @@ def test_the_softmax_is_over_what_may_stand_at_a_place(ids):
     for chosen in (states, np.zeros_like(states)):
         wanted_targets = targets if chosen is states else np.full_like(targets, 3)
         model = LanguageModel(VARIANTS["untied"]).initialise("orthogonal", Draws(1, 0)).double()
-        outputs, _ = model(ids[:-1], model.empty_state(B))
+        outputs, _, _ = model(ids[:-1], model.empty_state(B))
         y = model.logits(outputs).detach().numpy()
         nats = [
             np.log(np.exp(y[t, b][legal[chosen[t, b]]]).sum()) - y[t, b, wanted_targets[t, b]]

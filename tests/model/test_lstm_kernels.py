@@ -6,9 +6,9 @@ import torch
 from reference.lstm_numpy import Problem, backward, forward, problem
 
 from charlm.model.cells.lstm import LSTM
-from charlm.model.kernels import lstm as fused
-from charlm.model.kernels import providers, reference
-from charlm.model.stack import RecurrentLayer, RecurrentStack
+from charlm.model.kernels import providers, reference, sequence
+from charlm.model.kernels.lstm import LSTMSteps
+from charlm.model.stack import RecurrentLayer
 
 needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
@@ -19,9 +19,13 @@ def run_reference(*arguments):
     return reference.run(LSTM(), *arguments)
 
 
+def run_fused(*arguments):
+    return sequence.run(LSTMSteps, LSTM(), *arguments)
+
+
 def run_provider(x, state, *weights_and_mask):
     *weights, mask = weights_and_mask
-    library = providers.provider("lstm", x, mask)
+    library = providers.provider(LSTM(), x, mask is None)
     assert library is not None
     return library(x, state, *weights)
 
@@ -30,7 +34,7 @@ def outputs_and_gradients(run, p, dtype=torch.float64):
     """What a kernel makes of a problem: dicts of float64 arrays like NumPy's."""
     tensors = {name: torch.tensor(getattr(p, name), dtype=dtype) for name in Problem.NAMES}
     if dtype == torch.bfloat16:
-        tensors["c0"] = tensors["c0"].float()
+        tensors |= {name: tensors[name].float() for name in ("h0", "c0")}
     for tensor in tensors.values():
         tensor.requires_grad_()
     x, h0, c0, *weights = tensors.values()
@@ -78,7 +82,7 @@ def test_the_numpy_gradient_is_the_slope_of_the_numpy_loss(mask):
 
 
 @pytest.mark.parametrize("mask", [None, "shared", "stream"])
-@pytest.mark.parametrize("run", [run_reference, fused.run], ids=["reference", "fused"])
+@pytest.mark.parametrize("run", [run_reference, run_fused], ids=["reference", "fused"])
 def test_own_kernels_are_the_equations_in_float64(run, mask):
     p = problem(1, mask=mask)
     for found, wanted in zip(outputs_and_gradients(run, p), expected(p), strict=True):
@@ -90,8 +94,8 @@ def test_own_kernels_are_the_equations_in_float64(run, mask):
     [
         pytest.param(run_provider, torch.float32, 1e-5, marks=needs_onednn),
         pytest.param(run_provider, torch.bfloat16, 1e-2, marks=needs_onednn),
-        (fused.run, torch.float32, 1e-5),
-        (fused.run, torch.bfloat16, 1e-2),
+        (run_fused, torch.float32, 1e-5),
+        (run_fused, torch.bfloat16, 1e-2),
     ],
     ids=["provider fp32", "provider bf16", "fused fp32", "fused bf16"],
 )
@@ -105,64 +109,10 @@ def test_narrow_kernels_are_the_equations_to_their_rounding(run, dtype, toleranc
         assert_close(found, wanted, tolerance)
 
 
-@pytest.mark.parametrize("mask", [None, "shared", "stream"])
-def test_gradcheck_of_the_fused_function(mask):
-    p = problem(4, T=3, B=2, I=3, H=2, mask=mask)
-    tensors = [torch.tensor(getattr(p, name), requires_grad=True) for name in Problem.NAMES]
-    fixed = None if p.mask is None else torch.tensor(p.mask)
-
-    def function(x, h, c, *weights):
-        y, state = fused.run(x, (h, c), *weights, fixed)
-        return y, *state
-
-    assert torch.autograd.gradcheck(function, tensors, atol=1e-8)
-
-
-def test_the_fused_state_is_not_a_view_that_a_later_pass_changes():
-    p = problem(5)
-    tensors = [torch.tensor(getattr(p, name)) for name in Problem.NAMES]
-    x, h0, c0, *weights = tensors
-    _, (h, c) = fused.run(x, (h0, c0), *weights, None)
-    h_before, c_before = h.clone(), c.clone()
-    fused.run(x, (h, c), *weights, None)
-    assert torch.equal(h, h_before) and torch.equal(c, c_before)
-    assert torch.equal(h0, torch.tensor(p.h0)) and torch.equal(c0, torch.tensor(p.c0))
-
-
-@pytest.mark.parametrize("kernel", ["auto", "fused", "reference"])
-def test_weights_of_torch_nn_lstm_convert_one_to_one(kernel):
-    T, B, E, H = 3, 4, 5, 6
-    torch.manual_seed(0)
-    theirs = torch.nn.LSTM(E, H, num_layers=2).double()
-    with torch.no_grad():
-        for p in theirs.parameters():
-            p.normal_(0, 0.5)  # both biases too
-    ours = RecurrentStack(LSTM(), 2, E, H).double()
-    with torch.no_grad():
-        for number, layer in enumerate(ours):
-            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-                getattr(layer, name).copy_(getattr(theirs, f"{name}_l{number}"))
-    x = torch.randn(T, B, E, dtype=torch.float64)
-    h0, c0 = torch.randn(2, 2, B, H, dtype=torch.float64)
-    y, (h, c) = theirs(x, (h0, c0))
-    found, state = ours(x, tuple(zip(h0, c0, strict=True)), kernel=kernel)
-    torch.testing.assert_close(found, y, rtol=0, atol=1e-10)
-    for number in range(2):
-        torch.testing.assert_close(state[number][0], h[number], rtol=0, atol=1e-10)
-        torch.testing.assert_close(state[number][1], c[number], rtol=0, atol=1e-10)
-    weight = torch.randn_like(y)
-    (y * weight).sum().backward()
-    (found * weight).sum().backward()
-    for number, layer in enumerate(ours):
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            theirs_grad = getattr(theirs, f"{name}_l{number}").grad
-            torch.testing.assert_close(getattr(layer, name).grad, theirs_grad, rtol=0, atol=1e-10)
-
-
 @pytest.fixture
 def layer():
     layer = RecurrentLayer(LSTM(), 5, 6)
-    layer.initialise("orthogonal", torch.Generator().manual_seed(1))
+    layer.initialise("orthogonal", torch.Generator().manual_seed(1), LSTM().initial_bias(6))
     return layer
 
 
@@ -229,6 +179,6 @@ def test_states_keep_the_parameters_dtype_whatever_the_products(layer, kernel):
     y, state = layer(x, layer.empty_state(4), undropped(layer), kernel, torch.bfloat16)
     assert y.dtype == torch.bfloat16
     assert [part.dtype for part in state] == [torch.float32, torch.float32]
-    assert torch.equal(state[0], y[-1].float())
+    assert torch.equal(state[0].bfloat16(), y[-1])
     cell = state[1]
     assert not torch.equal(cell, cell.bfloat16().float()), "the cell state was rounded"

@@ -11,7 +11,9 @@ from charlm.settings import AUTO
 from charlm.training.sizing import MINIMUM_TOKENS, Facts, resolve
 
 # What means something while a run goes on, too: the library's kernel, evaluation by the clock.
-MAY_STAY_AUTO = {"tokenizer.min_count", "optimisation.kernel", "budget.eval_every"}
+MAY_STAY_AUTO = {
+    "tokenizer.min_count", "optimisation.kernel", "budget.eval_every", "model.nonlinearity",
+}  # fmt: skip
 
 
 def facts_of(tokens=1_000_000, vocabulary=65, rate=80.0):

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from charlm import registry
+
 Array = Any  # a torch.Tensor or a numpy.ndarray: the equations do not care
 State = tuple[Array, ...]  # each (B, H), in the order of Cell.state_names; the first is the output
 
@@ -25,8 +27,14 @@ class Operations(Protocol):
 
     def tanh(self, x: Array) -> Array: ...
 
+    def relu(self, x: Array) -> Array: ...
+
     def linear(self, x: Array, weight: Array) -> Array:
         """x (B, H), weight (G*H, H) -> x weight^T (B, G*H)."""
+        ...
+
+    def split_rows(self, weight: Array, parts: int) -> tuple[Array, ...]:
+        """Cut the rows of weight (G*H, H) into `parts` equal pieces, each for `linear`."""
         ...
 
     def split(self, x: Array, parts: int) -> tuple[Array, ...]:
@@ -40,6 +48,7 @@ class Cell(ABC):
     name: ClassVar[str]
     gates: ClassVar[int]
     state_names: ClassVar[tuple[str, ...]]
+    options: ClassVar[tuple[str, ...]] = ()  # settings of `config.Model` that it alone takes
 
     def initial_bias(self, hidden_size: int) -> np.ndarray:
         """What bias_ih (G*H,) starts at."""
@@ -59,3 +68,10 @@ class Cell(ABC):
         gates_x (B, G*H) is W_ih x_t + b_ih; state holds (B, H) arrays; returns the new state,
         whose first member is the output h_t.
         """
+
+
+def make_cell(name: str, **options: Any) -> Cell:
+    """The cell of that name, with those of the options that it takes; None is its own default."""
+    kind: type[Cell] = registry.resolve(registry.CELLS, name)
+    chosen = {key: options[key] for key in kind.options if options.get(key) is not None}
+    return kind(**chosen)

@@ -22,11 +22,18 @@ class LSTM(Cell):
     name = "lstm"
     gates = 4
     state_names = ("h", "c")
+    options = ("forget_bias",)
+
+    def __init__(self, forget_bias: float = 1.0) -> None:
+        self.forget_bias = forget_bias
 
     def initial_bias(self, hidden_size: int) -> np.ndarray:
-        """1 for the forget gate: remember at first (Jozefowicz et al. 2015), else 0."""
+        """`forget_bias` for the forget gate, else 0.
+
+        1, the default, makes it remember at first (Jozefowicz et al. 2015).
+        """
         bias = super().initial_bias(hidden_size)
-        bias[hidden_size : 2 * hidden_size] = 1
+        bias[hidden_size : 2 * hidden_size] = self.forget_bias
         return bias
 
     def step(

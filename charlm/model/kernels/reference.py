@@ -5,20 +5,36 @@ Slow and plain: what every other kernel is held against.
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from charlm.model.cells.base import Cell, State
+from charlm.model.kernels.sequence import Zone
 
 
 class TorchOperations:
-    """`Operations` over torch tensors."""
+    """`Operations` over torch tensors; a mask, if any, multiplies whatever a product reads.
+
+    Products run in the dtype of the weight, all else in that of the state.
+    """
 
     sigmoid = staticmethod(torch.sigmoid)
     tanh = staticmethod(torch.tanh)
-    linear = staticmethod(torch.nn.functional.linear)
+    relu = staticmethod(torch.relu)
+
+    def __init__(self, mask: Tensor | None = None) -> None:
+        self.mask = mask
+
+    def linear(self, x: Tensor, weight: Tensor) -> Tensor:
+        read = x if self.mask is None else x * self.mask
+        return F.linear(read.to(weight.dtype), weight).to(x.dtype)
 
     @staticmethod
     def split(x: Tensor, parts: int) -> tuple[Tensor, ...]:
         return x.chunk(parts, dim=-1)
+
+    @staticmethod
+    def split_rows(weight: Tensor, parts: int) -> tuple[Tensor, ...]:
+        return weight.chunk(parts, dim=0)
 
 
 def run(
@@ -29,19 +45,25 @@ def run(
     weight_hh: Tensor,
     bias_ih: Tensor,
     bias_hh: Tensor,
-    hidden_mask: Tensor | None,
+    hidden_mask: Tensor | None = None,
+    zone: Zone | None = None,
 ) -> tuple[Tensor, State]:
     """x (T, B, I) -> y (T, B, H) and the state after the last step.
 
-    hidden_mask (B, H) or (1, H) multiplies h_{t-1} wherever the recurrence reads it.
+    hidden_mask (B, H) or (1, H) multiplies h_{t-1} wherever a product reads it; zone (T, B, H)
+    for each part of the state is the share of the old that stays (Krueger et al. 2017).
     """
-    ops = TorchOperations()
+    ops = TorchOperations(hidden_mask)
+    wide = state[0].dtype
     outputs = []
-    for x_t in x:
-        gates_x = ops.linear(x_t, weight_ih) + bias_ih  # (B, G*H)
-        h, *rest = state
-        read = h if hidden_mask is None else h * hidden_mask
-        h, *rest = cell.step(ops, gates_x, (read, *rest), weight_hh, bias_hh)
-        state = (h.to(x.dtype), *rest)  # with bf16 products the rest of the state is fp32
-        outputs.append(state[0])
+    for t, x_t in enumerate(x):
+        gates_x = F.linear(x_t, weight_ih).to(wide) + bias_ih.to(wide)  # (B, G*H)
+        new = cell.step(ops, gates_x, state, weight_hh, bias_hh.to(wide))
+        if zone is not None:
+            new = tuple(
+                stays[t] * old + (1 - stays[t]) * made
+                for old, made, stays in zip(state, new, zone, strict=True)
+            )
+        state = new
+        outputs.append(state[0].to(x.dtype))
     return torch.stack(outputs), state
