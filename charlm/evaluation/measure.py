@@ -30,7 +30,7 @@ def measure(
     pieces = document_pieces(
         ids, documents, tokenizer.boundary_id, tokenizer.grammar, piece_length(len(ids))
     )
-    nats = sum(float(found.sum()) for _, found in reader.read(ids, pieces))
+    nats = sum(float(reading.nats.sum()) for _, reading in reader.read(ids, pieces))
     return Figures(nats, len(ids), counts)
 
 
@@ -65,7 +65,7 @@ def measure_windows(
     if how_many is not None:
         stretches = [(piece.begin, piece.end) for piece in pieces]
         counts = count_stretches(tokenizer, ids, stretches, direction)
-    nats = sum(float(found.sum()) for _, found in reader.read(ids, pieces))
+    nats = sum(float(reading.nats.sum()) for _, reading in reader.read(ids, pieces))
     return Figures(nats, sum(len(piece) for piece in pieces), counts)
 
 

@@ -105,5 +105,5 @@ class LineScorer:
         if last_token is not None:
             first = next(pieces)
             pieces = iter([replace(first, fresh=False, first_input=last_token), *pieces])
-        for _, nats in self._reader.read(ids, pieces):
-            yield nats
+        for _, reading in self._reader.read(ids, pieces):
+            yield reading.nats

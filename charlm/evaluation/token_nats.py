@@ -6,24 +6,18 @@ ended, until its states meet those of the first reading, and a whole chunk costs
 again (a trained network forgets its starting state, usually within some hundred tokens). If
 they never meet, the piece after it is read again too, and so on: in the worst case the text is
 read from front to back. What comes out is what one stream would give, to about 1e-6 of it.
-
-    p(v | ...) = (1 - m_s) q_v + m_s floor_{s,v}
-
-with s the state of the spelling automaton and q the softmax over its legal tokens: tokens that
-training hardly ever met keep a floor, so that every text has finite bits
-(`text.tokenizers.base.Grammar`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from charlm.evaluation.pieces import Piece
+from charlm.evaluation.target_nats import TargetNats
 from charlm.model.language_model import LanguageModel
-from charlm.model.legal import LegalTokens
 from charlm.model.stack import StackState
 from charlm.text.tokenizers.base import Grammar
 
@@ -31,18 +25,49 @@ STREAMS = 64  # pieces read side by side
 CHUNK = 128  # time steps of one pass
 LONGEST_PIECE = 64 * CHUNK
 SHORTEST_PIECE = 4 * CHUNK  # the second reading of its beginning must not cost more than the rest
-_MOST_LOGITS = 2**24  # held at once: 64 MiB in fp32
-# States closer than this have met. What is left of the difference moves the sum by less than
-# 1e-9 of it (trained LSTMs on Tiny Shakespeare; at 1e-1 too), as it goes on shrinking.
+# Two readings of a piece have met where their states are closer than this and not drawing
+# apart, and the chunk before cost the same to _MOVED, token by token. Some units of trained
+# LSTMs keep a difference for thousands of steps, and nothing comes of it; cells that never
+# forget keep one that matters, and it shows in every chunk.
 _MET = 1e-2
-# And a chunk read again must cost the same, to rounding: a difference that still matters shows.
 _MOVED = 1e-6
+_SAME = 1e-6  # states closer than this are the same, to rounding
+# After so many readings of what is pending, it is read piece by piece: side by side, a model
+# that never forgets would read all that is left once more for each piece.
+_PASSES = 3
 
 
 def piece_length(tokens: int) -> int:
     """A multiple of CHUNK that cuts `tokens` into about STREAMS pieces."""
     even = -(-tokens // (STREAMS * CHUNK)) * CHUNK
     return min(max(even, SHORTEST_PIECE), LONGEST_PIECE)
+
+
+@dataclass
+class Reading:
+    """What a piece of N tokens came to, and what reading it again from another start changed.
+
+    `borders[k]` is the state before its chunk k, the last its final state.
+    """
+
+    nats: np.ndarray  # (N,) -log p of its tokens, float64
+    borders: list[StackState] = field(default_factory=list)
+    shift: float = 1.0  # from the start of the reading before to that of the last one
+    moved: float = np.inf  # the sum of what tokens cost more or less than in the one before
+
+    def begin(self, start: StackState) -> None:
+        """It is read, or read again, from `start`."""
+        if self.borders:
+            self.shift, self.moved = _distance(start, self.borders[0]), 0.0
+        self.borders[:1] = [start]
+
+    def matters(self, start: StackState) -> bool:
+        """Whether reading it from `start` would change it, judged by what the last shift did."""
+        if start is self.borders[0]:
+            return False
+        shift = _distance(start, self.borders[0])
+        small = self.moved * shift <= _MOVED * self.nats.sum() * self.shift
+        return not (shift <= _SAME or small)  # NaN matters
 
 
 class TokenReader:
@@ -58,12 +83,12 @@ class TokenReader:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.model, self.grammar, self.check = model, grammar, check
-        self.device = model.decoder.bias.device
-        self.legal = LegalTokens(grammar.legal, self.device)
+        self.target_nats = TargetNats(model, grammar)
+        self.device = self.target_nats.device
         self.carried = model.empty_state(1)  # the state after what was read last
 
-    def read(self, ids: np.ndarray, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, np.ndarray]]:
-        """Each piece of ids (N,) with -log p of its tokens (nats, float64), in order.
+    def read(self, ids: np.ndarray, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Reading]]:
+        """Each piece of ids (N,) with its reading, in order.
 
         If the first piece is not fresh, it goes on from what was read last.
         """
@@ -72,23 +97,24 @@ class TokenReader:
             yield from zip(group, self._read_group(ids, group), strict=True)
 
     @torch.inference_mode()
-    def _read_group(self, ids: np.ndarray, group: list[Piece]) -> list[np.ndarray]:
-        nats = [np.empty(len(piece)) for piece in group]
-        # borders[p][k]: the state of piece p before its chunk k; the last is its final state.
-        borders: list[list[StackState]] = [[] for _ in group]
-        starts = [self.model.empty_state(1) for _ in group]
-        if not group[0].fresh:
-            starts[0] = self.carried
+    def _read_group(self, ids: np.ndarray, group: list[Piece]) -> list[Reading]:
+        readings = [Reading(np.empty(len(piece))) for piece in group]
+        for p, reading in enumerate(readings):
+            goes_on = p == 0 and not group[0].fresh
+            reading.begin(self.carried if goes_on else self.model.empty_state(1))
         pending = list(range(len(group)))
+        passes = 0
         while pending:
-            self._run(ids, group, pending, starts, borders, nats)
-            pending = []
-            for p in range(1, len(group)):
-                if not group[p].fresh and not _met(borders[p][0], borders[p - 1][-1]):
-                    starts[p] = borders[p - 1][-1]
-                    pending.append(p)
-        self.carried = self._end(ids, group[-1], borders[-1])
-        return nats
+            self._run(ids, group, pending, readings)
+            passes += 1
+            ends = {p: readings[p - 1].borders[-1] for p in range(1, len(group))}
+            pending = [p for p in ends if not group[p].fresh and readings[p].matters(ends[p])]
+            if passes >= _PASSES:
+                pending = pending[:1]
+            for p in pending:
+                readings[p].begin(ends[p])
+        self.carried = self._end(ids, group[-1], readings[-1].borders)
+        return readings
 
     def _end(self, ids: np.ndarray, piece: Piece, borders: list[StackState]) -> StackState:
         """The state after a piece: what was read beside longer ones was padded at its end."""
@@ -102,36 +128,37 @@ class TokenReader:
         ids: np.ndarray,
         group: list[Piece],
         pending: list[int],
-        starts: list[StackState],
-        borders: list[list[StackState]],
-        nats: list[np.ndarray],
+        readings: list[Reading],
     ) -> None:
         """Read the pending pieces from their starts, each to its end or until it meets the
         states of an earlier reading."""
         active = pending
-        state = _concatenate([starts[p] for p in active])
+        state = _concatenate([readings[p].borders[0] for p in active])
         spelling = np.array([group[p].grammar_state for p in active])
-        again = {p: bool(borders[p]) for p in active}
-        for p in active:
-            borders[p][:1] = [starts[p]]
+        # How far each one is from its earlier reading, where it has one.
+        distance = {p: readings[p].shift for p in active if len(readings[p].borders) > 1}
         chunk = 0
         while active:
             self.check()
-            nats_chunk, state, spelling = self._chunk(
+            nats, state, spelling = self._chunk(
                 ids, [group[p] for p in active], chunk, state, spelling
             )
             keep = []
             for column, p in enumerate(active):
-                begin = chunk * CHUNK
+                reading, begin = readings[p], chunk * CHUNK
                 count = min(CHUNK, len(group[p]) - begin)
                 place = slice(begin, begin + count)
-                before = nats[p][place].sum() if again[p] else 0.0
-                nats[p][place] = nats_chunk[:count, column]
-                moved = abs(nats[p][place].sum() - before) > _MOVED * abs(before)
+                before = reading.nats[place].copy()
+                reading.nats[place] = nats[:count, column]
                 after = _column(state, column)
-                if again[p] and not moved and _met(borders[p][chunk + 1], after):
-                    continue
-                borders[p][chunk + 1 : chunk + 2] = [after]
+                if p in distance:
+                    moved = float(np.abs(reading.nats[place] - before).sum())
+                    reading.moved += moved
+                    last, distance[p] = distance[p], _distance(after, reading.borders[chunk + 1])
+                    met = distance[p] <= max(min(_MET, last), _SAME)
+                    if met and moved <= _MOVED * before.sum():
+                        continue
+                reading.borders[chunk + 1 : chunk + 2] = [after]
                 if begin + count < len(group[p]):
                     keep.append(column)
             if len(keep) < len(active):
@@ -163,29 +190,15 @@ class TokenReader:
         inputs[1:] = targets[:-1]
         for column, piece in enumerate(pieces):
             inputs[0, column] = ids[begins[column] - 1] if chunk else piece.first_input
-        outputs, state, _ = self.model(torch.from_numpy(inputs).to(self.device), state)
-        on_device = torch.from_numpy(targets).to(self.device)
-        rows = max(1, _MOST_LOGITS // (self.model.decoder.bias.numel() * len(pieces)))
+        passed = self.model(torch.from_numpy(inputs).to(self.device), state)
         before, spelling = self.grammar.run(spelling, targets)
-        parts = []
-        for begin in range(0, T, rows):
-            part = slice(begin, begin + rows)
-            logits = self.model.logits(outputs[part]).flatten(0, 1)
-            logits = self.legal.restrict(logits, before[part].ravel())
-            target = on_device[part].flatten()
-            parts.append(F.cross_entropy(logits, target, reduction="none").cpu())
-        model_nats = torch.cat(parts).double().numpy().reshape(targets.shape)
-        mass = self.grammar.floor_mass[before]
-        floor = self.grammar.floor[before, targets]
-        with np.errstate(divide="ignore"):  # a padding may be illegal where it stands
-            nats = -np.log((1 - mass) * np.exp(-model_nats) + mass * floor)
-        return nats, state, spelling
+        return self.target_nats(passed.outputs, targets, before), passed.state, spelling
 
 
-def _met(a: StackState, b: StackState) -> bool:
-    """Whether two states are the same to _MET, in every unit."""
-    return all(
-        torch.allclose(x, y, rtol=_MET, atol=_MET)
+def _distance(a: StackState, b: StackState) -> float:
+    """How far two states are from each other in the unit that differs most, against its size."""
+    return max(
+        float(((x - y).abs() / (1 + y.abs())).max())
         for layer_a, layer_b in zip(a, b, strict=True)
         for x, y in zip(layer_a, layer_b, strict=True)
     )

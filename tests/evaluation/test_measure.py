@@ -1,5 +1,6 @@
 """Every token once, as one stream a document would give it: against a loop in NumPy."""
 
+import json
 import warnings
 
 import numpy as np
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from reference.language_model_numpy import float64_weights, token_nats
 from reference.texts import english
 
+from charlm.draws import Draws
 from charlm.evaluation import token_nats as module
 from charlm.evaluation.measure import measure, measure_windows
+from charlm.model.language_model import Architecture, LanguageModel
+from charlm.registry import CELLS
 from evaluation.models import Text, model_of, tokenizer_of
 
 # Seen, unseen and spelled characters; a document of one token, one that ends in a spelled
@@ -64,6 +68,17 @@ def test_the_sum_is_one_streams_sum_with_the_floor(kind, tie):
     assert found.counts == text.counts
 
 
+def test_no_token_costs_infinity():
+    """Ordinary characters have no floor, and a chance too small for a float is still one."""
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer), Text(tokenizer, ["the lamp"])
+    with torch.no_grad():
+        model.decoder.bias[text.ids[3]] = -2000
+    figures = measured(model, tokenizer, text)
+    assert 1900 < figures.nats < 2100
+    json.dumps(figures.as_dict(), allow_nan=False)
+
+
 def test_the_floor_is_part_of_it():
     """A model that gives a spelled character no chance pays the floor's price and no more."""
     tokenizer = tokenizer_of()
@@ -97,6 +112,14 @@ def test_states_that_do_not_meet_at_once_are_followed_into_later_pieces(monkeypa
     tokenizer = tokenizer_of()
     model, text = model_of(tokenizer, memory=5.0), Text(tokenizer, [english(12, seed=5)])
     cut(monkeypatch, 64, 4, 2, 2)
+    readings = counted_readings(monkeypatch)
+    found = measured(model, tokenizer, text)
+    assert len(readings) > 3 and all(readings), "the pieces met at once: the test shows nothing"
+    assert found.nats == pytest.approx(one_stream(model, tokenizer, text).sum(), rel=1e-6)
+
+
+def counted_readings(monkeypatch):
+    """How many pieces each pass over the text has read, as it goes."""
     readings = []
     run = module.TokenReader._run
 
@@ -105,9 +128,46 @@ def test_states_that_do_not_meet_at_once_are_followed_into_later_pieces(monkeypa
         return run(self, ids, group, pending, *rest)
 
     monkeypatch.setattr(module.TokenReader, "_run", counted)
+    return readings
+
+
+def test_a_cell_that_never_forgets_is_read_from_front_to_back_and_no_more(monkeypatch):
+    """Forget gates at 1: what a stream's first token did is there at its last one. Side by side
+    every piece would be read once more for each that stands before it."""
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer, memory=60.0), Text(tokenizer, [english(12, seed=5)])
+    cut(monkeypatch, 64, 4, 3, 3)
+    readings = counted_readings(monkeypatch)
     found = measured(model, tokenizer, text)
-    assert len(readings) > 3 and all(readings), "the pieces met at once: the test shows nothing"
+    pieces = readings[0]
+    assert pieces > 30
+    assert sum(readings) <= (module._PASSES + 1) * pieces
+    assert sum(readings) > module._PASSES * pieces - 10, "it forgot: the test shows nothing"
     assert found.nats == pytest.approx(one_stream(model, tokenizer, text).sum(), rel=1e-6)
+
+
+def test_a_small_difference_that_stays_is_not_taken_for_a_meeting(monkeypatch):
+    """One unit keeps what it has for ever and nothing is added, and the decoder multiplies it
+    by 40: 5e-3 of it is below what states may differ by when they meet, and costs 1e-3."""
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer, layers=1), Text(tokenizer, ["聞" + english(9, seed=5)])
+    hidden = 6
+    layer = model.layers[0]
+    marker = int(tokenizer.encode("聞")[0])
+    with torch.no_grad():
+        for gate, bias in ((0, -60.0), (1, 60.0), (3, 60.0)):  # input shut, forget and output open
+            layer.weight_ih[gate * hidden] = 0
+            layer.weight_hh[gate * hidden] = 0
+            layer.bias_ih[gate * hidden] = bias
+        layer.bias_hh[:] = 0
+        # The marker alone opens the input gate, a little: sigmoid(-5.3) = 5e-3 goes in for ever.
+        layer.weight_ih[0] = model.embedding.weight[marker]
+        layer.weight_ih[0] *= 54.7 / model.embedding.weight[marker].square().sum()
+        layer.weight_ih[2 * hidden] = model.embedding.weight[marker]
+        model.projection.weight[:, 0] *= 40
+    wanted = one_stream(model, tokenizer, text).sum()
+    cut(monkeypatch, 64, 4, 2, 2)
+    assert measured(model, tokenizer, text).nats == pytest.approx(wanted, rel=1e-6)
 
 
 @settings(deadline=None, max_examples=25)
@@ -125,7 +185,8 @@ def test_any_documents_in_any_cut(documents, cuts, kind):
     with pytest.MonkeyPatch.context() as monkeypatch, warnings.catch_warnings():
         warnings.simplefilter("error")
         cut(monkeypatch, *cuts)
-        monkeypatch.setattr(module, "_MET", 1e-9)
+        for limit in ("_MET", "_MOVED", "_SAME"):
+            monkeypatch.setattr(module, limit, 1e-11)
         assert measured(model, tokenizer, text).nats == pytest.approx(wanted, rel=1e-8)
 
 
@@ -204,3 +265,33 @@ def test_random_windows_follow_the_seed_and_count_their_own_text():
     begins = np.random.default_rng(1).integers(0, len(plain) - 20 + 1, 5)
     wanted = windows_by_hand(model, tokenizer, text, begins.tolist(), 20)
     assert found.nats == pytest.approx(wanted.sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("zoneout", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("cell", "nonlinearity"),
+    [*((cell, None) for cell in CELLS if cell != "rnn"), ("rnn", "sigmoid"), ("rnn", "relu")],
+)
+def test_every_cell_gives_one_streams_figure(monkeypatch, cell, nonlinearity, zoneout):
+    """Of the plain network with relu and the identity as W_hh too (IRNN), which never forgets."""
+    tokenizer = tokenizer_of()
+    a = Architecture(tokenizer.vocabulary_size, cell, 2, 6, 5, True, nonlinearity=nonlinearity,
+                     zoneout=zoneout)  # fmt: skip
+    model = LanguageModel(a).initialise("identity" if cell == "rnn" else "default", Draws(1, 0))
+    model = model.double()
+    with torch.no_grad():
+        if nonlinearity == "relu":
+            for layer in model.layers:
+                layer.weight_ih *= 0.05
+        wanted, before, state = 0.0, tokenizer.boundary_id, model.empty_state(1)
+        text = Text(tokenizer, [english(9, seed=2) + "聞é"])
+        inputs = torch.from_numpy(np.array([[before, *text.ids[:-1]]]).T)
+        logits = model.logits(model(inputs, state).outputs[:, 0]).numpy()
+    states = tokenizer.grammar.run(np.zeros(1, np.uint8), text.ids[:, None])[0][:, 0]
+    for y, token, s in zip(logits, text.ids, states, strict=True):
+        chances = np.where(tokenizer.grammar.legal[s], np.exp(y - y.max()), 0)
+        mass = tokenizer.grammar.floor_mass[s]
+        q = chances[token] / chances.sum()
+        wanted -= np.log((1 - mass) * q + mass * tokenizer.grammar.floor[s, token])
+    cut(monkeypatch, 64, 8, 2, 2)
+    assert measured(model, tokenizer, text).nats == pytest.approx(wanted, rel=1e-6)

@@ -1,0 +1,55 @@
+"""-log p of tokens, given what a model puts out before them.
+
+    p(v | ...) = (1 - m_s) q_v + m_s floor_{s,v}
+
+with s the state of the spelling automaton and q the softmax over its legal tokens: tokens that
+training hardly ever met keep a floor, so that every text has finite bits
+(`text.tokenizers.base.Grammar`).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from charlm.model.language_model import LanguageModel
+from charlm.model.legal import LegalTokens
+from charlm.text.tokenizers.base import Grammar
+
+_MOST_LOGITS = 2**24  # held at once: 64 MiB in fp32
+
+
+class TargetNats:
+    """The price of targets under a model, as its weights stand when it is asked."""
+
+    def __init__(self, model: LanguageModel, grammar: Grammar) -> None:
+        self.model, self.grammar = model, grammar
+        self.device = model.decoder.bias.device
+        self.legal = LegalTokens(grammar.legal, self.device)
+
+    @torch.no_grad()
+    def __call__(self, outputs: Tensor, targets: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """-log p in nats (T, B), float64, of targets (T, B) in the automaton's states (T, B).
+
+        outputs (T, B, H) are the model's; its logits are made and forgotten in parts. A target
+        that is illegal where it stands costs infinity.
+        """
+        rows = max(1, _MOST_LOGITS // self.model.decoder.bias.numel())
+        flat, before = outputs.flatten(0, 1), states.ravel()
+        wanted = torch.from_numpy(targets.ravel().astype(np.int64)).to(self.device)
+        parts = []
+        for begin in range(0, len(flat), rows):
+            part = slice(begin, begin + rows)
+            logits = self.legal.restrict(self.model.logits(flat[part]), before[part])
+            parts.append(F.cross_entropy(logits, wanted[part], reduction="none").cpu())
+        softmax = torch.cat(parts).double().numpy().reshape(targets.shape)
+        return self._with_floor(softmax, targets, states)
+
+    def _with_floor(
+        self, softmax: np.ndarray, targets: np.ndarray, states: np.ndarray
+    ) -> np.ndarray:
+        """-log p of -log q; in logarithms, for q may be too small for a float."""
+        mass = self.grammar.floor_mass[states]
+        with np.errstate(divide="ignore"):  # most tokens have no floor
+            floor = np.log(mass * self.grammar.floor[states, targets])
+        return np.asarray(-np.logaddexp(np.log1p(-mass) - softmax, floor))
