@@ -12,7 +12,7 @@ import torch
 
 import charlm
 from charlm import loaded
-from charlm.model.kernels import lstm, reference
+from charlm.model.kernels import reference, sequence
 from contract.command import QUICK, call
 from contract.test_options import COMMON, names
 
@@ -274,7 +274,7 @@ def test_option_changes_something(
 ) -> None:
     (tmp_path / "invalid").write_bytes(b"the \xff ward\n")
     noted: set[str] = set()
-    fused, plain = lstm.run, reference.run
+    fused, plain = sequence.run, reference.run
 
     def note(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def noting(*arguments: Any) -> Any:
@@ -283,7 +283,7 @@ def test_option_changes_something(
 
         return noting
 
-    monkeypatch.setattr(lstm, "run", note("fused", fused))
+    monkeypatch.setattr(sequence, "run", note("fused", fused))
     monkeypatch.setattr(reference, "run", note("reference", plain))
     monkeypatch.setattr(torch, "set_num_threads", lambda count: noted.add(f"threads {count}"))
 
