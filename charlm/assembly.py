@@ -169,7 +169,9 @@ class Assembly:
         settings = GenerationSettings(
             length=SAMPLE_CHARACTERS, length_unit="characters", seed=self.config.optimisation.seed
         )
-        text = "".join(piece.text for piece in generate(decoder, self.tokenizer, "", settings))
+        direction = self.config.model.direction
+        pieces = generate(decoder, self.tokenizer, "", settings, direction=direction)
+        text = "".join(piece.text for piece in pieces)
         try:
             if not self.run.samples.is_symlink():
                 write_atomically(self.run.samples / f"{step}.txt", text.encode())

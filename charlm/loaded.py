@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from charlm.config import SETTINGS
 from charlm.errors import DataError, RunError, UsageError
 from charlm.generation.decoder import Decoder, decoder_of
-from charlm.generation.generate import Piece, generate_many
-from charlm.generation.settings import GenerationSettings, SamplingSettings
+from charlm.generation.generate import WRITINGS, generate_many
+from charlm.generation.settings import GenerationSettings, settings_of
+from charlm.generation.writing import Piece
 from charlm.precedence import Layer, build
 from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
-from charlm.settings import BadValue, nearest
+from charlm.settings import BadValue
 from charlm.text.lines import line_batches
 from charlm.text.part_files import Part
 from charlm.text.token_cache import TokenCache, prepare_whole
@@ -75,20 +76,34 @@ class Model:
         put_weights(model, self.stored.weights, str(self.stored.path))
         return model.eval()
 
+    @property
+    def prompt_follows(self) -> bool:
+        """Whether a prompt is what follows the text, as with a backward model."""
+        return WRITINGS[self.config.model.direction].prompt_follows
+
     def pieces(self, prompt: str, settings: GenerationSettings | None = None) -> Iterator[Piece]:
-        """Every sample of a prompt, piece by piece as it is written."""
+        """Every sample of a prompt, piece by piece as it is written.
+
+        A beam's texts and those of a backward model come whole.
+        """
         settings = settings or GenerationSettings()
-        yield from generate_many(self.decoder, self.tokenizer, [prompt], settings)
+        direction = self.config.model.direction
+        yield from generate_many(self.decoder, self.tokenizer, [prompt], settings, direction)
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
         """One sample's text as it is written; options as of `generate`."""
-        for piece in self.pieces(prompt, _generation_settings(options)):
+        if "num_samples" in options:
+            raise UsageError(
+                "num_samples is given, but one text is wanted", "Give each a seed, or use pieces."
+            )
+        for piece in self.pieces(prompt, settings_of(options)):
             yield piece.text
 
     def generate(self, prompt: str = "", **options: Any) -> str:
-        """One sample's text, without the prompt.
+        """One sample's text, without the prompt; with `beam`, the best text found.
 
-        Options: length, length_unit, stop, seed, temperature, top_k, top_p, greedy.
+        Options: length, length_unit, stop, seed, temperature, top_k, top_p, min_p, typical_p,
+        repetition_penalty, greedy, beam.
         """
         return "".join(self.stream(prompt, **options))
 
@@ -179,6 +194,7 @@ class Model:
         name: str,
         carry_state: bool = False,
         say: Callable[[str], None] = _ignore,
+        encoding: str = "utf-8",
         errors: str = "strict",
         precision: str = "auto",
         threads: int | str = "auto",
@@ -190,7 +206,15 @@ class Model:
 
         model = self._prepared(precision, threads, device, kernel)
         scorer = LineScorer(model, self.tokenizer, carry_state, self.config.model.direction)
-        batches = line_batches(stream, _LINES, _LINE_CHARACTERS, name=name, errors=errors, say=say)
+        batches = line_batches(
+            stream,
+            _LINES,
+            _LINE_CHARACTERS,
+            name=name,
+            encoding=encoding,
+            errors=errors,
+            say=say,
+        )
         for batch in batches:
             yield from scorer.score(batch)
 
@@ -235,15 +259,3 @@ class Model:
             summary = RunDirectory.open(stored.path).read_summary()
             found["summary"] = summary and {**summary, "run": str(stored.path)}
         return found
-
-
-def _generation_settings(options: Mapping[str, Any]) -> GenerationSettings:
-    sampling = {field.name for field in fields(SamplingSettings)}
-    known = {field.name for field in fields(GenerationSettings)} - {"sampling"}
-    for name in options.keys() - sampling - known:
-        raise UsageError(f"there is no option {name}{nearest(name, [*sampling, *known])}")
-    drawn = {name: value for name, value in options.items() if name in sampling}
-    rest = {name: value for name, value in options.items() if name in known}
-    if isinstance(rest.get("stop"), str):
-        rest["stop"] = (rest["stop"],)
-    return GenerationSettings(sampling=SamplingSettings(**drawn), **rest)

@@ -49,10 +49,14 @@ SCHEDULES = {
     "cosine": "charlm.training.schedules:cosine",
 }
 
+# In the order in which they are applied, which generation/filters.py gives reasons for.
 LOGIT_FILTERS = {
+    "repetition_penalty": "charlm.generation.filters:repetition_penalty",
     "temperature": "charlm.generation.filters:temperature",
     "top_k": "charlm.generation.filters:top_k",
     "top_p": "charlm.generation.filters:top_p",
+    "min_p": "charlm.generation.filters:min_p",
+    "typical_p": "charlm.generation.filters:typical_p",
 }
 
 

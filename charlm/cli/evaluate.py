@@ -8,23 +8,28 @@ import typer
 
 from charlm.cli.verbs import (
     Context,
+    SharedSettings,
     checked,
     parameter,
     point_out_unused_pipe,
     setting_option,
     standard_input,
 )
-from charlm.config import SETTINGS
 from charlm.errors import UsageError
 from charlm.settings import Setting
 
 _WINDOW = Setting("tokens a window, each from the empty state", least=1, most=1e9, none=True)
 _WINDOWS = Setting("so many random windows instead of all", least=1, most=1e9, none=True)
 
-_SHARED = [SETTINGS[key] for key in (
-    "corpus.encoding", "corpus.errors", "optimisation.precision", "optimisation.threads",
-    "optimisation.device", "optimisation.seed", "optimisation.kernel",
-)]  # fmt: skip
+_SHARED = SharedSettings(
+    "corpus.encoding",
+    "corpus.errors",
+    "optimisation.precision",
+    "optimisation.threads",
+    "optimisation.device",
+    "optimisation.seed",
+    "optimisation.kernel",
+)
 
 PARAMETERS = [
     parameter(
@@ -41,7 +46,7 @@ PARAMETERS = [
     ),
     setting_option("window", int, _WINDOW, None),
     setting_option("windows", int, _WINDOWS, None),
-    *(setting_option(f.name, f.kind, f.setting, f.default) for f in _SHARED),
+    *_SHARED.options,
 ]
 
 
@@ -54,9 +59,7 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
     windows = checked("--windows", values["windows"], int, _WINDOWS)
     if windows is not None and window is None:
         raise UsageError("--windows needs --window N", "Give the length of a window.")
-    shared = {
-        f.name: checked(f.option, values[f.name], f.kind, f.setting, f.default) for f in _SHARED
-    }
+    shared = _SHARED.read(values)
     if values["seed"] is not None and windows is None:
         raise UsageError("--seed draws the random windows of --windows", "Give --windows too.")
     texts = values["texts"] or []

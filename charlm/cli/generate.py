@@ -1,8 +1,7 @@
 """charlm generate: prompts in, samples out."""
 
-import io
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import typer
 
 from charlm.cli.verbs import (
     Context,
+    SharedSettings,
     given,
     parameter,
     point_out_unused_pipe,
@@ -17,7 +17,10 @@ from charlm.cli.verbs import (
     standard_input,
 )
 from charlm.errors import DataError, UsageError
-from charlm.generation.settings import GenerationSettings, SamplingSettings
+from charlm.generation.settings import GenerationSettings, SamplingSettings, settings_of
+
+_SHARED = SharedSettings("corpus.encoding", "corpus.errors")  # of prompts that are read
+_GIVEN = [field.name for kind in (GenerationSettings, SamplingSettings) for field in fields(kind)]
 
 PARAMETERS = [
     parameter(
@@ -27,7 +30,9 @@ PARAMETERS = [
         "prompt",
         str | None,
         typer.Argument(
-            metavar="[PROMPT]", help="what the text starts with; - reads it", show_default=False
+            metavar="[PROMPT]",
+            help="what the text starts with (a backward model: ends with); - reads it",
+            show_default=False,
         ),
     ),
     parameter(
@@ -49,6 +54,7 @@ PARAMETERS = [
     ),
     *settings_options(SamplingSettings, "Sampling"),
     parameter("no_echo", bool, typer.Option("--no-echo", help="leave the prompt out"), False),
+    *_SHARED.options,
 ]
 
 SEPARATOR = "---"  # a line between samples
@@ -59,45 +65,30 @@ def generate(context: Context, values: Mapping[str, Any]) -> None:
 
     Example: charlm generate runs/notes "The patient " --length 300 --temperature 0.8
     """
-    sampling = given(values, [field.name for field in fields(SamplingSettings)])
-    rest = given(values, ["length", "length_unit", "num_samples", "seed"])
-    settings = GenerationSettings(
-        sampling=SamplingSettings(**sampling), stop=tuple(values["stop"] or ()), **rest
-    )
+    settings = settings_of(given(values, _GIVEN) | {"stop": tuple(values["stop"] or ())})
     prompts = _prompts(context, values)
 
     from charlm import api
 
     model = api.load(values["run"])
-    out, wrote = context.output, False
-    text = ""
+    out, wrote, text = context.output, False, ""
     for prompt in prompts:
-        begun = False
+        echo = "" if values["no_echo"] else prompt
+        before, after = ("", echo) if model.prompt_follows else (echo, "")
+        begins = True
         for piece in model.pieces(prompt, settings):
             sample = piece.sample
             if context.as_json:
                 if sample is not None:
-                    echo = "" if values["no_echo"] else prompt
-                    out.json(
-                        {
-                            "prompt": prompt,
-                            "text": echo + sample.text,
-                            "tokens": sample.tokens,
-                            "nats_per_token": sample.nats_per_token,
-                            "finish": sample.finish,
-                        }
-                    )
+                    out.json(asdict(sample) | {"text": before + sample.text + after})
                 continue
-            if not begun:
+            if begins:
                 if wrote:
                     # A separator stands on a line of its own.
                     out.write(("" if text.endswith("\n") else "\n") + SEPARATOR + "\n")
-                begun, wrote, text = True, True, ""
-                if not values["no_echo"]:
-                    text = _write(out, text, prompt)
-            text = _write(out, text, piece.text)
-            if sample is not None:
-                begun = False
+                wrote, text = True, _write(out, "", before)
+            text = _write(out, text, piece.text + after if sample is not None else piece.text)
+            begins = sample is not None
     if not context.as_json and out.is_terminal and not text.endswith("\n"):
         out.write("\n")
 
@@ -109,19 +100,32 @@ def _write(out: Any, text: str, piece: str) -> str:
     return (text + piece)[-1:]
 
 
-def _prompts(context: Context, values: Mapping[str, Any]) -> Iterator[str] | list[str]:
+def _prompts(context: Context, values: Mapping[str, Any]) -> Iterable[str]:
     prompt, file = values["prompt"], values["prompts"]
     if prompt is not None and file is not None:
         raise UsageError("both PROMPT and --prompts are given", "Give one of them.")
+    how = _SHARED.read(values)
+    if file is None and prompt != "-":
+        for name in given(values, how):
+            raise UsageError(
+                f"--{name} is of no use without a prompt that is read",
+                "Give --prompts, or - and the prompt on standard input.",
+            )
     point_out_unused_pipe(context, prompt == "-" or file == "-")
+    if file is None and prompt != "-":
+        return [prompt or ""]
+
+    from charlm.text.decoding import check_decoding, decoded
+    from charlm.text.lines import read_lines
+
+    check_decoding(**how)
+    say = context.messages.say
     if file is not None:
         stream = standard_input("the prompts") if file == "-" else _open(file)
-        return _lines(context, stream, file)
-    if prompt == "-":
-        raw = standard_input("the prompt").read()
-        lines = "".join(_lines(context, io.BytesIO(raw), "standard input", keep_ends=True))
-        return [lines.removesuffix("\n")]
-    return [prompt or ""]
+        name = "standard input" if file == "-" else file
+        return (line.removesuffix("\n") for line in read_lines(stream, name=name, say=say, **how))
+    text = decoded(standard_input("the prompt"), name="standard input", say=say, **how)
+    return ["".join(text).removesuffix("\n")]
 
 
 def _open(file: str) -> Any:
@@ -129,10 +133,3 @@ def _open(file: str) -> Any:
         return open(file, "rb")
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}", "Check the path.") from error
-
-
-def _lines(context: Context, stream: Any, name: str, keep_ends: bool = False) -> Iterator[str]:
-    from charlm.text.lines import read_lines
-
-    for line in read_lines(stream, name=name, say=context.messages.say):
-        yield line if keep_ends else line.removesuffix("\n")

@@ -8,20 +8,22 @@ import typer
 
 from charlm.cli.verbs import (
     Context,
-    checked,
+    SharedSettings,
     parameter,
     point_out_unused_pipe,
-    setting_option,
     standard_input,
 )
-from charlm.config import SETTINGS
 from charlm.errors import DataError
 from charlm.report.output import one_line
 
-_SHARED = [SETTINGS[key] for key in (
-    "corpus.errors", "optimisation.precision", "optimisation.threads", "optimisation.device",
+_SHARED = SharedSettings(
+    "corpus.encoding",
+    "corpus.errors",
+    "optimisation.precision",
+    "optimisation.threads",
+    "optimisation.device",
     "optimisation.kernel",
-)]  # fmt: skip
+)
 
 PARAMETERS = [
     parameter(
@@ -45,7 +47,7 @@ PARAMETERS = [
         typer.Option("--carry-state", help="read on from line to line, as one document"),
         False,
     ),
-    *(setting_option(f.name, f.kind, f.setting, f.default) for f in _SHARED),
+    *_SHARED.options,
 ]
 
 
@@ -54,9 +56,7 @@ def score(context: Context, values: Mapping[str, Any]) -> None:
 
     Example: charlm score runs/notes - < lines.txt | sort -k3 -rn | head
     """
-    shared = {
-        f.name: checked(f.option, values[f.name], f.kind, f.setting, f.default) for f in _SHARED
-    }
+    shared = _SHARED.read(values)
     file = values["file"]
     if file == "-":
         stream = standard_input("the lines")

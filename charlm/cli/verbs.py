@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charlm.config import SETTINGS
 from charlm.errors import CharlmError, Interrupted, MachineError, UsageError
 from charlm.report.console import Messages, error_text
 from charlm.report.output import ClosedOutput, Output
@@ -208,6 +209,23 @@ def checked(option: str, value: Any, kind: type, setting: Setting, default: Any 
         return setting.read(value, kind)
     except BadValue as error:
         raise UsageError(f"{option} is {value}; needed: {error}") from error
+
+
+class SharedSettings:
+    """Settings of the configuration that a verb offers which trains nothing."""
+
+    def __init__(self, *keys: str, panel: str | None = None) -> None:
+        self._fields = [SETTINGS[key] for key in keys]
+        self.options = [
+            setting_option(f.name, f.kind, f.setting, f.default, panel) for f in self._fields
+        ]
+
+    def read(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Each by its name, checked; its default where it was not given."""
+        return {
+            f.name: checked(f.option, values[f.name], f.kind, f.setting, f.default)
+            for f in self._fields
+        }
 
 
 def standard_input(what: str) -> Any:

@@ -1,21 +1,23 @@
-"""What a person chooses about new text: how tokens are drawn, and when writing ends."""
+"""What a person chooses about new text: how tokens are chosen, and when writing ends."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated
+from typing import Annotated, Any
 
 from charlm.errors import UsageError
-from charlm.settings import Setting, read_settings
+from charlm.settings import Setting, nearest, read_settings
 
 HELP = "`charlm generate --help` shows every option with its range."
 
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How the model's distribution is bent before a token is drawn from it.
+    """How the model's distribution is bent before a token is drawn from it, or that none is.
 
-    Each field is named after its filter in `registry.LOGIT_FILTERS`; None leaves it out.
-    `greedy` takes the most probable token and nothing else, as temperature 0 does.
-    UsageError: a value outside its range, or one that `greedy` would ignore.
+    The fields but for the last two are named after their filters in `registry.LOGIT_FILTERS`;
+    None leaves one out. `greedy` takes the most probable token and nothing else, as temperature
+    0 does; `beam` looks for the most probable texts (`generation.beam`).
+    UsageError: a value outside its range, or one that greedy or beam would ignore.
     """
 
     temperature: Annotated[
@@ -28,28 +30,76 @@ class SamplingSettings:
         float | None,
         Setting("draw among the fewest tokens of this probability", least=0, most=1, none=True),
     ] = None
+    min_p: Annotated[
+        float | None,
+        Setting(
+            "draw among tokens of at least this share of the most probable one's probability",
+            least=0,
+            most=1,
+            none=True,
+        ),
+    ] = None
+    typical_p: Annotated[
+        float | None,
+        Setting(
+            "draw among the tokens that surprise most nearly as expected, of this probability",
+            least=0,
+            most=1,
+            none=True,
+        ),
+    ] = None
+    repetition_penalty: Annotated[
+        float | None,
+        Setting(
+            "raise the probabilities of tokens among the last 64, prompt included, to this power",
+            least=1,
+            most=1000,
+            none=True,
+        ),
+    ] = None
     greedy: Annotated[bool, Setting("always the most probable token")] = False
+    beam: Annotated[
+        int | None,
+        Setting(
+            "look for the most probable texts, keeping the N of least nats a token",
+            least=1,
+            most=1024,
+            none=True,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         read_settings(self, HELP)
-        if not self.greedy:
+        certain = self.without_chance
+        if certain is None:
             return
-        for field_ in fields(self):
-            value = getattr(self, field_.name)
-            if field_.name != "greedy" and value != field_.default:
+        used = ["beam"]
+        if self.beam is None:
+            used = ["greedy" if self.greedy else "temperature", "repetition_penalty"]
+        for other in fields(self):
+            value = getattr(self, other.name)
+            if other.name not in used and value != other.default:
                 raise UsageError(
-                    f"{_option(field_.name)} is {value}, but --greedy takes the most probable "
-                    "token whatever it is",
-                    f"Leave out {_option(field_.name)} or --greedy.",
+                    f"{_option(other.name)} is {value}, but {certain} makes no use of it",
+                    f"Leave out {_option(other.name)} or {certain}.",
                 )
+
+    @property
+    def without_chance(self) -> str | None:
+        """The option that leaves nothing to chance, as it is written; None where there is none."""
+        if self.beam is not None:
+            return f"--beam {self.beam}"
+        if self.greedy:
+            return "--greedy"
+        return "--temperature 0" if self.temperature == 0 else None
 
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How tokens are drawn, how many, and which texts end a sample early.
+    """How tokens are chosen, how many, and which texts end a sample early.
 
     `length` counts new tokens or new characters (code points); the prompt is not counted.
-    UsageError: a value outside its range, or an empty stop text.
+    UsageError: a value outside its range, an empty stop text, more samples than a beam keeps.
     """
 
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
@@ -68,6 +118,35 @@ class GenerationSettings:
                 "--stop is empty; needed: a text of at least one character",
                 "An empty text would end every sample at once; --length 0 does that.",
             )
+        beam = self.sampling.beam
+        if beam is not None and self.num_samples > beam:
+            raise UsageError(
+                f"--num-samples is {self.num_samples}, but --beam {beam} keeps only {beam}",
+                "Give a wider --beam or fewer --num-samples.",
+            )
+
+
+def settings_of(options: Mapping[str, Any]) -> GenerationSettings:
+    """The settings that options make which a person gave, by their names, sampling among them.
+
+    UsageError: an unknown name; a value that the settings refuse; a seed for what draws nothing.
+    """
+    sampling = [field.name for field in fields(SamplingSettings)]
+    others = [field.name for field in fields(GenerationSettings) if field.name != "sampling"]
+    for name in options.keys() - {*sampling, *others}:
+        raise UsageError(f"there is no option {name}{nearest(name, [*sampling, *others])}")
+    drawn = {name: value for name, value in options.items() if name in sampling}
+    rest = {name: value for name, value in options.items() if name in others}
+    if isinstance(rest.get("stop"), str):
+        rest["stop"] = (rest["stop"],)
+    settings = GenerationSettings(sampling=SamplingSettings(**drawn), **rest)
+    certain = settings.sampling.without_chance
+    if certain is not None and "seed" in options:
+        raise UsageError(
+            f"--seed is {settings.seed}, but {certain} leaves nothing to chance",
+            f"Leave out --seed or {certain}.",
+        )
+    return settings
 
 
 def _option(name: str) -> str:

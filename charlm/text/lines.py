@@ -2,15 +2,11 @@
 
 import select
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from charlm.errors import DataError
-from charlm.text.decoding import REPLACEMENT, Say, check_decoding, invalid
-from charlm.text.sources import read_errors
+from charlm.text.decoding import Say, check_decoding, decoded
 
 _READ_BYTES = 1 << 16
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_SAMPLE_BYTES = 1 << 15
 
 
 def ready(stream: BinaryIO) -> bool:
@@ -23,13 +19,15 @@ def ready(stream: BinaryIO) -> bool:
     return bool(poll.poll(0))
 
 
-def read_lines(stream: BinaryIO, *, name: str, errors: str = "strict", say: Say) -> Iterator[str]:
-    """The lines of UTF-8 in `stream`, each with its \\n where it has one; only \\n ends a line.
+def read_lines(
+    stream: BinaryIO, *, name: str, encoding: str = "utf-8", errors: str = "strict", say: Say
+) -> Iterator[str]:
+    """The lines of `stream`, each with its \n where it has one; only \n ends a line.
 
-    A leading byte order mark is dropped. DataError: invalid bytes, with line and offset; with
-    errors="replace" they become U+FFFD, and their number is said at the end.
+    A leading byte order mark is dropped and said. DataError: invalid bytes, with line and
+    offset; with errors="replace" they become U+FFFD, and their number is said at the end.
     """
-    for batch in line_batches(stream, 1, 1, name=name, errors=errors, say=say):
+    for batch in line_batches(stream, 1, 1, name=name, encoding=encoding, errors=errors, say=say):
         yield from batch
 
 
@@ -39,6 +37,7 @@ def line_batches(
     most_characters: int,
     *,
     name: str,
+    encoding: str = "utf-8",
     errors: str = "strict",
     say: Say,
 ) -> Iterator[list[str]]:
@@ -48,87 +47,51 @@ def line_batches(
     (a longer line is a group of its own), and when no more input is waiting right now, so
     that a pipe gets its answers as its lines come.
     """
-    check_decoding("utf-8", errors)
-    decoder = _LineDecoder(name, errors)
+    check_decoding(encoding, errors)
+    blocks = decoded(
+        cast(BinaryIO, _Arriving(stream)),
+        name=name,
+        encoding=encoding,
+        errors=errors,
+        say=say,
+        chunk_bytes=_READ_BYTES,
+    )
     batch: list[str] = []
     characters = 0
-    for line in _raw_lines(stream, name):
+    for line in _lines(blocks, stream):
         if line is not None:
-            text = decoder.decode(line)
-            if batch and characters + len(text) > most_characters:
+            if batch and characters + len(line) > most_characters:
                 yield batch
                 batch, characters = [], 0
-            batch.append(text)
-            characters += len(text)
+            batch.append(line)
+            characters += len(line)
         if batch and (line is None or len(batch) >= most_lines):
             yield batch
             batch, characters = [], 0
     if batch:
         yield batch
-    if decoder.replaced:
-        say(f"{name}: {decoder.replaced} invalid byte sequences replaced by U+FFFD.")
 
 
-def _raw_lines(stream: BinaryIO, name: str) -> Iterator[bytes | None]:
-    """Lines as bytes; None where the next one has not come yet."""
-    # read1 gives what is there; a stream without it (a gzip file has it, a raw one not) reads so.
-    read = getattr(stream, "read1", stream.read)
-    pieces: list[bytes] = []  # of a line whose end has not come
-    first = True
-    while True:
-        if not first and not ready(stream):
-            yield None
-        first = False
-        with read_errors(name):
-            data: bytes = read(_READ_BYTES)
-        if not data:
-            break
-        head, *rest = data.split(b"\n")
+class _Arriving:
+    """A stream whose reads give what is there instead of waiting for all that was asked for."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        # A gzip file has read1; a raw one, whose read does so itself, has not.
+        self.read = getattr(stream, "read1", stream.read)
+
+
+def _lines(blocks: Iterator[str], stream: BinaryIO) -> Iterator[str | None]:
+    """The lines of a text in blocks; None where the next one has not come yet."""
+    pieces: list[str] = []  # of a line whose end has not come
+    for block in blocks:
+        head, *rest = block.split("\n")
         pieces.append(head)
         for piece in rest:
-            pieces.append(b"\n")
-            yield b"".join(pieces)
+            pieces.append("\n")
+            yield "".join(pieces)
             pieces = [piece]
-    last = b"".join(pieces)
+        if not ready(stream):
+            yield None
+    last = "".join(pieces)
     if last:
         yield last
-
-
-class _LineDecoder:
-    """Bytes of one line after another to text, with the place in the stream for complaints."""
-
-    def __init__(self, name: str, errors: str) -> None:
-        self.replaced = 0
-        self._name = name
-        self._errors = errors
-        self._line = 0
-        self._offset = 0
-        self._head = b""
-
-    def decode(self, line: bytes) -> str:
-        self._line += 1
-        skipped = 0
-        if self._line == 1:
-            self._head = line[:4]
-            skipped = len(_BYTE_ORDER_MARK) if line.startswith(_BYTE_ORDER_MARK) else 0
-        try:
-            text = line[skipped:].decode("utf-8")
-        except UnicodeDecodeError as problem:
-            if self._errors == "strict":
-                raise self._refuse(line, skipped + problem.start) from problem
-            text = line[skipped:].decode("utf-8", "replace")
-            kept = line[skipped:].decode("utf-8", "ignore")
-            self.replaced += text.count(REPLACEMENT) - kept.count(REPLACEMENT)
-        self._offset += len(line)
-        return text
-
-    def _refuse(self, line: bytes, place: int) -> DataError:
-        return invalid(
-            self._name,
-            "utf-8",
-            line=self._line,
-            offset=self._offset + place,
-            offending=line[place],
-            head=self._head,
-            sample=line[max(0, place - _SAMPLE_BYTES) : place + _SAMPLE_BYTES],
-        )

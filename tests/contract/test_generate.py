@@ -42,12 +42,16 @@ ROWS: list[tuple[str, list[str], list[str], Callable[[str, str], bool]]] = [
     ("--temperature", [], ["--temperature", "0.1"], lambda a, b: a != b),
     ("--top-k", [], ["--top-k", "1"], lambda a, b: a != b),
     ("--top-p", [], ["--top-p", "0.2"], lambda a, b: a != b),
+    ("--min-p", [], ["--min-p", "0.5"], lambda a, b: a != b),
+    ("--typical-p", [], ["--typical-p", "0.3"], lambda a, b: a != b),
+    ("--repetition-penalty", [], ["--repetition-penalty", "3"], lambda a, b: a != b),
     ("--greedy", [], ["--greedy"], lambda a, b: a != b),
+    ("--beam", ["--greedy"], ["--beam", "8"], lambda a, b: a != b),
     ("--stop", [], ["--stop", " "], lambda a, b: a.split(" ")[0] == b),
     ("--seed", [], ["--seed", "2"], lambda a, b: a != b),
     ("--no-echo", ["the "], ["the ", "--no-echo"], lambda a, b: a == "the " + b),
 ]  # fmt: skip
-ELSEWHERE = {"--prompts", "--no-greedy"}  # shown below
+ELSEWHERE = {"--prompts", "--no-greedy", "--encoding", "--errors"}  # shown below
 
 
 def test_every_option_has_a_row() -> None:
@@ -63,16 +67,23 @@ def test_option_changes_something(row: Any, tiny_run: Path) -> None:
 
 def test_greedy_and_its_other_names(tiny_run: Path) -> None:
     greedy = text(tiny_run, "--greedy")
-    assert text(tiny_run, "--greedy", "--seed", "9") == greedy
     assert text(tiny_run, "--temperature", "0") == greedy
+    assert text(tiny_run, "--beam", "1") == greedy
+    assert text(tiny_run, "--min-p", "1") == greedy
     assert text(tiny_run, "--top-k", "1") == greedy
     assert text(tiny_run, "--top-p", "0") == greedy
     assert text(tiny_run, "--no-greedy") == text(tiny_run) != greedy
+    # A penalty changes what is the most probable.
+    penalised = text(tiny_run, "--greedy", "--repetition-penalty", "3")
+    assert text(tiny_run, "--temperature", "0", "--repetition-penalty", "3") == penalised != greedy
 
 
 def test_filters_that_let_everything_through(tiny_run: Path) -> None:
     usual = text(tiny_run)
-    for words in (["--top-k", "100000"], ["--top-p", "1"], ["--top-k", "none"], ["--seed", "1"]):
+    for words in (
+        ["--top-k", "100000"], ["--top-p", "1"], ["--min-p", "0"], ["--typical-p", "1"],
+        ["--repetition-penalty", "1"], ["--top-k", "none"], ["--beam", "none"], ["--seed", "1"],
+    ):  # fmt: skip
         assert text(tiny_run, *words) == usual
 
 
@@ -118,6 +129,29 @@ def test_prompts_give_so_many_samples_each(tiny_run: Path, tmp_path: Path) -> No
     assert [sample["prompt"] for sample in found] == ["a", "a", "b", "b"]
 
 
+def test_prompts_in_another_encoding(tiny_run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "prompts"
+    file.write_bytes("café\n李\n".encode("utf-16"))
+    found = objects(tiny_run, "--prompts", file, "--encoding", "utf-16", "--length", "0")
+    assert [sample["prompt"] for sample in found] == ["café", "李"]
+    how = {"stdin": b"caf\xe9\n"}
+    piped = charlm("generate", tiny_run, "-", "--encoding", "latin-1", "--length", "0", **how)
+    assert out(piped) == "café"
+
+
+def test_prompts_that_are_not_text(tiny_run: Path, tmp_path: Path) -> None:
+    """What the refusal suggests can be done."""
+    file = tmp_path / "prompts"
+    file.write_bytes(b"caf\xe9\n")
+    for arguments in (["--prompts", file], ["-"]):
+        stdin = file.read_bytes()
+        refused = charlm("generate", tiny_run, *arguments, stdin=stdin)
+        assert refused.code == 3 and "Use --encoding cp1252, or --errors replace" in refused.err
+        arguments += ["--length", "0"]
+        for way, prompt in (("--encoding=cp1252", "café"), ("--errors=replace", "caf\ufffd")):
+            assert out(charlm("generate", tiny_run, *arguments, way, stdin=stdin)) == prompt
+
+
 @pytest.mark.parametrize(
     ("piped", "prompt"),
     [(b"the", "the"), (b"the\n", "the"), (b"the\n\n", "the\n"), (b"a\nb\n", "a\nb"), (b"", "")],
@@ -155,6 +189,31 @@ def test_nats_are_those_that_score_charges(tiny_run: Path, tmp_path: Path) -> No
     assert scored["tokens"] == sample["tokens"]
     bits = sample["nats_per_token"] * sample["tokens"] / math.log(2)
     assert scored["bits"] == pytest.approx(bits, rel=1e-4)
+
+
+def test_nats_of_a_beam_are_those_that_score_charges(tiny_run: Path, tmp_path: Path) -> None:
+    """And each text is better than the one after it, and the first better than greed finds."""
+    args = ("--length", "24", "--stop", "\n")
+    samples = objects(tiny_run, *args, "--beam", "6", "--num-samples", "4")
+    (greedy,) = objects(tiny_run, *args, "--greedy")
+    nats = [sample["nats_per_token"] for sample in samples]
+    assert len(nats) == 4 and nats == sorted(nats) and nats[0] <= greedy["nats_per_token"]
+    ends = ["\n" if sample["finish"] == "stop" else "" for sample in samples]
+    for sample, end in zip(samples, ends, strict=True):
+        line = tmp_path / "line"
+        line.write_text(sample["text"] + end, "utf-8")
+        scored = json.loads(out(call("score", tiny_run, line, "--json")))
+        assert scored["tokens"] == sample["tokens"]
+        bits = sample["nats_per_token"] * sample["tokens"] / math.log(2)
+        assert scored["bits"] == pytest.approx(bits, rel=1e-4)
+
+
+def test_samples_of_a_beam_are_texts_like_others(tiny_run: Path) -> None:
+    args = ("the ", "--beam", "3", "--num-samples", "3", "--length", "12")
+    samples = [sample["text"] for sample in objects(tiny_run, *args)]
+    assert len(set(samples)) == 3 and all(sample.startswith("the ") for sample in samples)
+    assert text(tiny_run, *args) == f"\n{SEPARATOR}\n".join(samples).replace("\n\n", "\n")
+    assert text(tiny_run, *args) == text(tiny_run, *args)
 
 
 @pytest.mark.parametrize("stops", [[" "], ["e"], ["\n", " "], ["the", "and"], ["ZZZ"]])

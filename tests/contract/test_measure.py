@@ -253,6 +253,7 @@ ROWS = {
         *SHARED,
         ("--per-token", [], ["--per-token"], results_differ),
         ("--carry-state", [], ["--carry-state"], results_differ),
+        ("--encoding", [], ["--encoding", "latin-1"], results_differ),
     ],
 }  # fmt: skip
 CASES = [(verb, row) for verb, rows in ROWS.items() for row in rows]

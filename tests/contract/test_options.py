@@ -41,9 +41,9 @@ CONTRACT = {
 MORE = {
     "train": "-o --errors --temporal-dropout-mask --last-hidden-size --forget-bias --bias "
     "--no-bias",
-    "generate": "--no-greedy",
+    "generate": "--no-greedy --encoding --errors",
     "evaluate": "--encoding --errors --threads --device --seed --kernel",
-    "score": "--errors --precision --threads --device --kernel",
+    "score": "--encoding --errors --precision --threads --device --kernel",
     "info": "",
     "export": "",
 }
@@ -51,7 +51,7 @@ MORE = {
 # In the contract and still to come. Take a name away here when its option is there.
 NOT_YET = {
     "train": "--vocab-size --word-split --word-oov --lowercase --ema --init-from",
-    "generate": "--min-p --typical-p --repetition-penalty --beam",
+    "generate": "",
     "evaluate": "--dynamic --cache",
     "score": "",
     "info": "",
@@ -78,7 +78,7 @@ CHOICES_NOT_YET = {
     "INITIALISATIONS": "",
     "OPTIMIZERS": "sgd nt-asgd rmsprop adam",
     "SCHEDULES": "one-cycle stlr plateau",
-    "LOGIT_FILTERS": "min_p typical_p repetition_penalty",
+    "LOGIT_FILTERS": "",
 }
 
 # What --help must show as the value that holds where an option is left out.
@@ -104,6 +104,8 @@ DEFAULTS = {
     "generate": {
         "--length": "400", "--length-unit": "tokens", "--num-samples": "1", "--seed": "1",
         "--temperature": "1", "--top-k": "none", "--top-p": "none", "--greedy": "False",
+        "--min-p": "none", "--typical-p": "none", "--repetition-penalty": "none",
+        "--beam": "none", "--encoding": "utf-8", "--errors": "strict",
     },
     "evaluate": {
         "--window": "none", "--windows": "none", "--encoding": "utf-8", "--errors": "strict",
@@ -111,8 +113,8 @@ DEFAULTS = {
         "--kernel": "auto",
     },
     "score": {
-        "--errors": "strict", "--precision": "auto", "--threads": "auto", "--device": "auto",
-        "--kernel": "auto",
+        "--encoding": "utf-8", "--errors": "strict", "--precision": "auto", "--threads": "auto",
+        "--device": "auto", "--kernel": "auto",
     },
     "info": {},
     "export": {},

@@ -31,6 +31,8 @@ NUMBERS = {
         "--length": ("a whole number", True), "--num-samples": ("a whole number", False),
         "--seed": ("a whole number", True), "--temperature": ("a number", True),
         "--top-k": ("a whole number", False), "--top-p": ("a number", True),
+        "--min-p": ("a number", True), "--typical-p": ("a number", True),
+        "--repetition-penalty": ("a number", False), "--beam": ("a whole number", False),
     },
     "evaluate": {
         "--window": ("a whole number", False), "--windows": ("a whole number", False),
@@ -48,7 +50,10 @@ TOO_MUCH = {
         ),
         "--reset-probability": "1.001", "--hidden-size": "1000000000", "--layers": "65",
     },
-    "generate": {"--top-p": "1.001"},
+    "generate": {
+        "--top-p": "1.001", "--min-p": "1.001", "--typical-p": "1.001", "--beam": "1025",
+        "--repetition-penalty": "1000.1",
+    },
 }  # fmt: skip
 
 CASES = [
@@ -142,6 +147,26 @@ def test_option_that_the_rest_cannot_use_is_refused(
         ("generate", ("--greedy", "--temperature", "0.5")),
         ("generate", ("--greedy", "--top-k", "5")),
         ("generate", ("--greedy", "--top-p", "0.5")),
+        ("generate", ("--greedy", "--min-p", "0.5")),
+        ("generate", ("--greedy", "--typical-p", "0.5")),
+        ("generate", ("--greedy", "--seed", "1")),
+        ("generate", ("--temperature", "0", "--top-k", "5")),
+        ("generate", ("--temperature", "0", "--top-p", "0.5")),
+        ("generate", ("--temperature", "0", "--min-p", "0.5")),
+        ("generate", ("--temperature", "0", "--typical-p", "0.5")),
+        ("generate", ("--temperature", "0", "--seed", "1")),
+        ("generate", ("--beam", "3", "--temperature", "0.5")),
+        ("generate", ("--beam", "3", "--temperature", "0")),
+        ("generate", ("--beam", "3", "--top-k", "5")),
+        ("generate", ("--beam", "3", "--top-p", "0.5")),
+        ("generate", ("--beam", "3", "--min-p", "0.5")),
+        ("generate", ("--beam", "3", "--typical-p", "0.5")),
+        ("generate", ("--beam", "3", "--repetition-penalty", "2")),
+        ("generate", ("--beam", "3", "--seed", "1")),
+        ("generate", ("--beam", "3", "--num-samples", "4")),
+        ("generate", ("--greedy", "--beam", "3")),
+        ("generate", ("--encoding", "latin-1")),
+        ("generate", ("--errors", "replace")),
         ("generate", ("--stop", "")),
     ],
 )

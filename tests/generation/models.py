@@ -4,6 +4,7 @@ import numpy as np
 
 from charlm.generation.decoder import Decoder
 from charlm.model.cells.lstm import LSTM
+from charlm.text.tokenizers.base import Grammar
 
 
 def lstm_weights(vocabulary, embedding, hidden, layers, tied, dtype=np.float32, seed=0):
@@ -54,3 +55,59 @@ class Scripted:
         if wanted < len(self.script):
             logits[0, self.script[wanted]] = 60
         return logits
+
+
+class Letters:
+    """Tokens a b c and the line break; * spells: after it come x and y, and ! ends what they are.
+
+    A spelled xxy is the text <xxy>. As at word level, a token's text may hang on the one before
+    it: between two letters of a line stands a space, which comes with the second. `texts` may
+    be fewer: "\\nabc" spells nothing.
+    """
+
+    boundary_id = 0
+
+    def __init__(self, texts="\nabc*xy!"):
+        self.texts, self.vocabulary_size = texts, len(texts)
+        inside = np.array([character in "xy!" for character in texts])
+        states = 1 + inside.any()
+        after = np.zeros((states, len(texts)), np.uint8)
+        for token, character in enumerate(texts):
+            after[0 if character == "*" else 1 :, token] = character in "*xy"
+        legal = np.array([~inside, inside])[:states]
+        self.grammar = Grammar(after, legal, np.zeros(states), legal / legal.sum(1, keepdims=True))
+
+    def encode(self, text):
+        """The ids of letters, without the spaces."""
+        for shown, token in (("<", "*"), (">", "!"), (" ", "")):
+            text = text.replace(shown, token)
+        return np.array([self.texts.index(character) for character in text], np.intp)
+
+    def decode(self, ids):
+        stream = self.stream()
+        return "".join(stream.feed(int(token)) for token in ids) + stream.finish()
+
+    def stream(self):
+        return LettersStream(self)
+
+
+class LettersStream:
+    def __init__(self, tokenizer):
+        self.texts, self.in_line, self.spelled = tokenizer.texts, False, None
+
+    def feed(self, token):
+        text = self.texts[token]
+        if text == "*":
+            self.spelled = ""
+            return ""
+        if self.spelled is not None and text != "!":
+            self.spelled += text
+            return ""
+        if text == "!":
+            text, self.spelled = f"<{self.spelled}>", None
+        space = " " if self.in_line and text != "\n" else ""
+        self.in_line = text != "\n"
+        return space + text
+
+    def finish(self):
+        return ""

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import DataError
-from charlm.generation.generate import Piece, Sample, generate, generate_many
+from charlm.generation.generate import generate, generate_many
 from charlm.generation.settings import GenerationSettings, SamplingSettings
+from charlm.generation.writing import FINISHING, Piece, Sample
 from charlm.registry import LOGIT_FILTERS
 from charlm.text.tokenizers.base import Grammar, TokenizerSettings, fit_tokenizer
 
-from .models import Scripted, small_decoder
+from .models import Letters, Scripted, small_decoder
 
 GREEDY = SamplingSettings(greedy=True)
 BYTES = fit_tokenizer(TokenizerSettings(kind="byte"), ["any\n"])
@@ -88,6 +89,9 @@ class Syllables:
     def encode(self, text):
         return np.array([], np.uint8)
 
+    def decode(self, ids):
+        return ""
+
     def stream(self):
         return self
 
@@ -102,11 +106,20 @@ class Syllables:
     ("script", "length", "unit", "text", "tokens"),
     [
         ([0, 0], 2, "tokens", "abcabc!", 2),
-        ([0, 1, 2, 2, 1, 2, 0], 2, "tokens", "abc", 6),
+        ([0, *[1, 2] * 200], 2, "tokens", "abc", 2 + FINISHING),
+        ([0, *[1, 2] * 200], 9, "characters", "abc", 1 + FINISHING),
+        ([0, *[1] * (FINISHING - 1), 0], 6, "characters", "abcabc", 1 + FINISHING),
         ([0, 0], 3, "characters", "abc", 1),
         ([0, 0], 5, "characters", "abcab", 2),
     ],
-    ids=["whole", "what cannot be finished is dropped", "as long as asked", "cut to length"],
+    ids=[
+        "whole",
+        "what cannot be finished is dropped",
+        "what brings no text ends",
+        "what brings some goes on",
+        "as long as asked",
+        "cut to length",
+    ],
 )
 def test_tokens_of_several_characters(script, length, unit, text, tokens):
     settings = GenerationSettings(sampling=GREEDY, length=length, length_unit=unit)
@@ -128,7 +141,7 @@ def test_only_whole_characters_are_written(tokenizer, length, unit):
         if unit == "characters":
             assert len(sample.text) == length
         else:
-            assert length <= sample.tokens <= length + 4
+            assert length <= sample.tokens <= length + 4, "no character needs more"
     if length == 60:
         assert any(ord(max(sample.text)) > 0x7FF for sample in samples), "several bytes long"
 
@@ -205,6 +218,18 @@ def test_a_sample_is_the_same_alone_and_among_others():
     assert len({sample.text for sample in together[:5]}) == 5
 
 
+def test_a_token_whose_text_hangs_on_the_prompt():
+    """A space between the prompt's last word and the first new one is new; no other is."""
+    for prompt in ("", "a", "b\na <x> b", "c\n"):
+        whole = "" if not prompt else prompt + ("" if prompt.endswith("\n") else " ")
+        tokenizer = Letters()
+        ids = tokenizer.encode("c<yx>b")
+        model = Scripted(tokenizer.vocabulary_size, ids, 1 + len(tokenizer.encode(prompt)))
+        settings = GenerationSettings(sampling=GREEDY, length=len(ids))
+        sample = sample_of(list(generate(model, tokenizer, prompt, settings)))
+        assert prompt + sample.text == whole + "c <yx> b"
+
+
 def test_seeds_differ():
     decoder = small_decoder(CHARACTERS.vocabulary_size)
     texts = [
@@ -226,8 +251,8 @@ def test_filters_see_all_that_was_read_and_written(monkeypatch):
     model = Scripted(CHARACTERS.vocabulary_size, CHARACTERS.encode("cd").tolist(), context=3)
     settings = GenerationSettings(sampling=SamplingSettings(top_k=5), length=2, num_samples=2)
     list(generate_many(model, CHARACTERS, ["ab"], settings))
-    read = CHARACTERS.encode("\nabc").tolist()
-    assert spy.seen == [read[:3], read] * 2, "no sample sees another"
+    read = CHARACTERS.encode("abc").tolist()  # the boundary before it is no text
+    assert spy.seen == [read[:2], read] * 2, "no sample sees another"
 
 
 def test_a_prompt_that_no_text_can_hold():

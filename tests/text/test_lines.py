@@ -19,7 +19,7 @@ TEXTS = st.text(
 
 
 def quiet(message: str) -> None:
-    raise AssertionError(message)
+    assert message == "it: byte order mark dropped."
 
 
 def lines(stream: BinaryIO, errors: str = "strict") -> list[str]:
@@ -81,6 +81,22 @@ def test_invalid_bytes_are_placed_or_replaced(data: bytes) -> None:
         assert len(said) == 1 and said[0].startswith("it: ")
     else:
         assert said == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16", "cp1251", "shift_jis", "latin-1"])
+def test_lines_of_other_encodings(encoding: str) -> None:
+    text = {"cp1251": "Да\n\nнет", "latin-1": "caf\xe9\r\n\x85\n"}.get(encoding, "中\n、\n\nаж")
+    data = text.encode(encoding)
+    how = {"name": "it", "encoding": encoding, "say": quiet}
+    assert list(read_lines(Dripping(data), **how)) == by_hand(text)
+    if encoding == "shift_jis":
+        with pytest.raises(DataError, match=r"it is not valid shift_jis: line 4, byte offset 9"):
+            list(read_lines(io.BytesIO(data[:-1] + b"\xff"), **how))
+
+
+def test_an_encoding_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UsageError, match="'utf-9' is not the name"):
+        list(read_lines(io.BytesIO(b"a"), name="it", encoding="utf-9", say=quiet))
 
 
 def test_replacements_are_counted_and_the_texts_own_are_not() -> None:
