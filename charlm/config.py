@@ -83,7 +83,7 @@ class Model:
     direction: Annotated[
         str,
         Setting(
-            "read each document from its beginning, or from its end",
+            "read each document from its beginning, or from its end (PROMPT is then what follows)",
             choices=("forward", "backward"),
         ),
     ] = "forward"

@@ -53,7 +53,7 @@ def repetition_penalty(logits: Logits, value: float, history: Sequence[int] = ()
     log_p = log_probabilities(logits)
     log_p[..., np.unique(np.array(history[-REPETITION_WINDOW:], np.intp))] *= value
     with np.errstate(over="ignore"):
-        penalised: Logits = (log_p - log_p.max(axis=-1, keepdims=True)).astype(logits.dtype)
+        penalised: Logits = log_p.astype(logits.dtype)
     return penalised
 
 
