@@ -23,13 +23,16 @@ from charlm.storage.atomic import write_atomically
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
 from charlm.training import checkpointing
+from charlm.training.averaging import Averages, rule_for
 from charlm.training.batches import StreamBatches
 from charlm.training.budget import Budget
 from charlm.training.interrupt import Interruption
 from charlm.training.language_modelling import LanguageModelling
-from charlm.training.listener import Listener
+from charlm.training.listener import Listener, Listeners
 from charlm.training.loop import Loop
+from charlm.training.sizing import evaluation_times
 from charlm.training.state import Evaluations, TrainingState
+from charlm.training.tensorboard import TensorBoard
 
 SAMPLE_CHARACTERS = 160  # of text written after each evaluation
 
@@ -71,14 +74,13 @@ class Assembly:
     def _build(self, checkpoint: checkpoints.Checkpoint | None) -> None:
         o, r = self.config.optimisation, self.config.regularisation
         torch.set_num_threads(o.threads)
-        architecture = architecture_of(self.config, self.tokenizer)
         if checkpoint is not None:
             checkpointing.check_weights(
-                architecture, checkpoint.groups["weights"], str(checkpoint.path)
+                architecture_of(self.config, self.tokenizer),
+                checkpoint.groups["weights"],
+                str(checkpoint.path),
             )
-        m = self.config.model
-        forget_bias = None if m.forget_bias == AUTO else m.forget_bias
-        self.model = LanguageModel(architecture).initialise(m.init, Draws(o.seed, 0), forget_bias)
+        self.model = self._fresh_model()
         self.model.to(torch.device(o.device))
         self.model.kernel = o.kernel
         self.model.precision = torch.bfloat16 if o.precision == "bf16" else torch.float32
@@ -92,6 +94,7 @@ class Assembly:
             o.bptt,
             r.reset_probability,
             o.seed,
+            o.variable_bptt,
         )
         self.task = LanguageModelling(
             self.model,
@@ -104,9 +107,17 @@ class Assembly:
         self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
             self.model.named_parameters(), o.lr, r.weight_decay
         )
+        self.averages = Averages(list(self.model.parameters()), rule_for(o.optimizer, o.ema))
         self.measurement = RunMeasurement(
             self.model, self.tokenizer, self.cache, self.interruption.check, self.listener.say
         )
+
+    def _fresh_model(self) -> LanguageModel:
+        """With the weights that training begins with."""
+        m, draws = self.config.model, Draws(self.config.optimisation.seed, 0)
+        forget_bias = None if m.forget_bias == AUTO else m.forget_bias
+        model = LanguageModel(architecture_of(self.config, self.tokenizer))
+        return model.initialise(m.init, draws, forget_bias)
 
     def _restored(
         self, checkpoint: checkpoints.Checkpoint | None
@@ -114,7 +125,7 @@ class Assembly:
         """Where the checkpoint left off, everything put back as it was then."""
         state = TrainingState()
         if checkpoint is not None:
-            checkpointing.restore(checkpoint, self.model, self.optimizer, self.task)
+            checkpointing.restore(checkpoint, self.model, self.optimizer, self.averages, self.task)
             state = TrainingState.from_dict(checkpoint.state, str(checkpoint.path))
         truncate_after(self.run.metrics_path, state.step)
         records = read_metrics(self.run.metrics_path)
@@ -122,13 +133,34 @@ class Assembly:
             state.close_report()
         return state, Evaluations.of(records)
 
+    def _go_back(self) -> tuple[TrainingState, Evaluations]:
+        """The last good state: the best checkpoint or, without one, the beginning.
+
+        Both are the same wherever the run was killed and resumed. `last`, if there is one, becomes
+        that checkpoint, so a process killed from here on comes to the same divergence again.
+        """
+        if checkpoints.linked_step(self.run, "best") is not None:
+            checkpoints.go_back(self.run, "best")
+            return self._restored(checkpoints.load(self.run, "last"))
+        self.model.load_state_dict(self._fresh_model().state_dict())
+        self.optimizer.state.clear()
+        self.averages.values = None
+        self.task.state = self.model.empty_state(self.config.optimisation.batch_size)
+        if checkpoints.linked_step(self.run, "last") is not None:
+            self._save(TrainingState(), best=False)
+        return self._restored(None)
+
     def _loop(self, begin: tuple[TrainingState, Evaluations]) -> Loop:
         o, b = self.config.optimisation, self.config.budget
         state, evaluations = begin
+        listener = self.listener
+        if b.tensorboard:
+            listener = Listeners(listener, TensorBoard(self.run.tensorboard, listener.say))
         return Loop(
             task=self.task,
             parameters=list(self.model.parameters()),
             optimizer=self.optimizer,
+            averages=self.averages,
             schedule=registry.resolve(registry.SCHEDULES, o.schedule),
             lr=o.lr,
             warmup_steps=o.warmup_steps,
@@ -142,6 +174,7 @@ class Assembly:
                 state.seconds,
             ),
             eval_every=None if b.eval_every == AUTO else b.eval_every,
+            eval_times=evaluation_times(self.config),
             report_every=b.report_every,
             save_every=b.save_every,
             patience=b.patience,
@@ -149,7 +182,8 @@ class Assembly:
             evaluate=self.measurement.valid if "valid" in self.cache.parts else None,
             sample=self._sample,
             log=MetricsLog(self.run.metrics_path, self.listener.say).append,
-            listener=self.listener,
+            go_back=self._go_back,
+            listener=listener,
             interruption=self.interruption,
             state=state,
             evaluations=evaluations,
@@ -159,7 +193,7 @@ class Assembly:
         checkpoints.save(
             self.run,
             state.step,
-            checkpointing.groups(self.model, self.optimizer, self.task),
+            checkpointing.groups(self.model, self.optimizer, self.averages, self.task),
             state.as_dict(),
             ("last", "best") if best else ("last",),
         )

@@ -120,7 +120,8 @@ class Regularisation:
         float, _probability("on the last layer's output, locked over time")
     ] = AUTO
     weight_decay: Annotated[
-        float, Setting("decoupled weight decay of matrices", least=0, most=100, auto=True)
+        float,
+        Setting("decay of matrices (adamw: decoupled, else L2)", least=0, most=100, auto=True),
     ] = AUTO
     activation_penalty: Annotated[
         float, Setting("on large outputs of the last layer (AR)", least=0, most=1e6)
@@ -143,20 +144,33 @@ class Optimisation:
     )
     lr: Annotated[float, Setting("peak learning rate", above=0, most=1e4, auto=True)] = AUTO
     schedule: Annotated[
-        str, Setting("course of the learning rate", choices=tuple(registry.SCHEDULES))
-    ] = "cosine"
+        str,
+        Setting("course of the learning rate", choices=tuple(registry.SCHEDULES), auto=True),
+    ] = AUTO
     warmup_steps: Annotated[
         int, Setting("steps of linear warm-up", least=0, most=1e9, auto=True)
     ] = AUTO
     clip_norm: Annotated[
         float | None, Setting("longest gradient, by its norm", above=0, most=1e9, none=True)
     ] = 1.0
+    ema: Annotated[
+        float | None,
+        Setting(
+            "decay of an exponential average of the weights, to be used in their place",
+            above=0,
+            below=1,
+            none=True,
+        ),
+    ] = None
     batch_size: Annotated[
         int, Setting("streams read side by side", least=1, most=1e6, auto=True)
     ] = AUTO
     bptt: Annotated[
         int, Setting("time steps of truncated back-propagation", least=1, most=1e6, auto=True)
     ] = AUTO
+    variable_bptt: Annotated[
+        bool, Setting("draw the length of each window around --bptt, and scale its rate")
+    ] = False
     precision: Annotated[
         str, Setting("of the matrix products", choices=("auto", "fp32", "bf16"))
     ] = "auto"
@@ -214,6 +228,9 @@ class Budget:
     save_every: Annotated[
         float, Setting("seconds between checkpoints", least=0, most=1e9, identity=False)
     ] = 30.0
+    tensorboard: Annotated[
+        bool, Setting("write every report for TensorBoard too", identity=False)
+    ] = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from charlm.errors import RunError, UsageError
 from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture
-from charlm.precedence import build, read_toml
+from charlm.precedence import build, needing_validation, read_toml
 from charlm.runs.directory import RunDirectory
 from charlm.settings import AUTO
 from charlm.text.token_cache import TokenCache, prepare
@@ -94,7 +94,13 @@ def read_text(
 
 
 def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
-    o = config.optimisation
+    """Numbers for every `auto`. UsageError where a part that an option needs is empty."""
+    o, needing = config.optimisation, needing_validation(config)
+    if needing and "valid" not in cache.parts:
+        raise UsageError(
+            f"{needing[0]} needs a validation text, and of this text nothing is left for one",
+            "Give --valid FILE, a larger --valid-fraction, or leave it out.",
+        )
     check_device(o.device)
     device = "cuda" if o.device != "cpu" and torch.cuda.is_available() else "cpu"
     threads = o.threads

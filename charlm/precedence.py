@@ -19,6 +19,7 @@ PRESETS = Path(__file__).parent / "presets"
 _SHAPES = tuple(
     f"model.{name}" for name in ("layers", "hidden_size", "embedding_size", "tie_weights")
 )
+OWN_WARM_UP = ("one-cycle", "stlr")  # schedules that begin low
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,16 @@ def _contradictions(config: Config) -> list[str]:
             f"--last-hidden-size is {m.last_hidden_size}, and the one of --layers 1 has "
             f"--hidden-size {m.hidden_size}"
         )
-    b = config.budget
+    b, o = config.budget, config.optimisation
     if corpus.valid is None and corpus.valid_fraction == 0:
-        for name in ("patience", "eval_every"):
-            if getattr(b, name) not in (None, AUTO):
-                found.append(
-                    f"--{name.replace('_', '-')} needs a validation text; "
-                    "--valid-fraction is 0 and there is no --valid"
-                )
+        found += [
+            f"{option} needs a validation text; --valid-fraction is 0 and there is no --valid"
+            for option in needing_validation(config)
+        ]
+    if o.ema is not None and o.optimizer == "nt-asgd":
+        found.append("--ema is given, but --optimizer nt-asgd has an average of its own")
+    if o.schedule in OWN_WARM_UP and o.warmup_steps not in (AUTO, 0):
+        found.append(f"--warmup-steps is given, but --schedule {o.schedule} warms up by itself")
     if b.epochs is None and b.steps is None and b.minutes is None:
         found.append("--minutes none without --epochs or --steps leaves no end to the training")
     return found
@@ -128,6 +131,18 @@ def _unused_by_cell(model: Model) -> list[str]:
     if not model.bias and model.forget_bias != AUTO:
         found.append("--forget-bias is given, and --no-bias leaves no bias to start anywhere")
     return found
+
+
+def needing_validation(config: Config) -> list[str]:
+    """The options of a configuration that mean nothing without a validation text."""
+    b, o = config.budget, config.optimisation
+    given = {
+        "--patience": b.patience is not None,
+        "--eval-every": b.eval_every != AUTO,
+        "--optimizer nt-asgd": o.optimizer == "nt-asgd",
+        "--schedule plateau": o.schedule == "plateau",
+    }
+    return [option for option, there in given.items() if there]
 
 
 def read_toml(text: str, source: str) -> Layer:

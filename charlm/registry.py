@@ -41,12 +41,19 @@ INITIALISATIONS = {
 }
 
 OPTIMIZERS = {
+    "sgd": "charlm.training.optimizers:sgd",
+    "nt-asgd": "charlm.training.optimizers:sgd",
+    "rmsprop": "charlm.training.optimizers:rmsprop",
+    "adam": "charlm.training.optimizers:adam",
     "adamw": "charlm.training.optimizers:adamw",
 }
 
 SCHEDULES = {
     "constant": "charlm.training.schedules:constant",
     "cosine": "charlm.training.schedules:cosine",
+    "one-cycle": "charlm.training.schedules:one_cycle",
+    "stlr": "charlm.training.schedules:stlr",
+    "plateau": "charlm.training.schedules:plateau",
 }
 
 # In the order in which they are applied, which generation/filters.py gives reasons for.

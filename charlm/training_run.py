@@ -12,6 +12,7 @@ from charlm.runs.directory import RunDirectory, may_be_replaced
 from charlm.storage.atomic import partial_path, remove
 from charlm.text.token_cache import TokenCache, corpus_fingerprint
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
+from charlm.training import tensorboard
 from charlm.training.interrupt import Interruption, noted
 from charlm.training.listener import Listener
 from charlm.training.sizing import fit_to_text
@@ -19,6 +20,8 @@ from charlm.training.sizing import fit_to_text
 
 def train(request: Request, listener: Listener) -> dict[str, Any]:
     """Train a run to the end of its budget and return its summary (INTERFACE: train --json)."""
+    if request.config.budget.tensorboard:
+        tensorboard.require()  # before any text is read
     with noted() as interruption:
         if request.resume and (request.out / "config.toml").exists():
             run = RunDirectory.open(request.out)

@@ -1,9 +1,11 @@
 """Measuring the model that is being trained on its run's own parts, in fp32."""
 
+import math
 from collections.abc import Callable
 
 import torch
 
+from charlm.errors import DivergedError
 from charlm.evaluation.figures import Figures
 from charlm.evaluation.measure import count_stretches, measure
 from charlm.model.language_model import LanguageModel
@@ -35,6 +37,7 @@ class RunMeasurement:
         self.complete: Figures | None = None  # the last of `valid`, where that was all of it
 
     def measure(self, part: str, most_tokens: int | None = None) -> Figures:
+        """Raises DivergedError for figures that are not finite."""
         text = self.cache.parts[part]
         ids, documents, counts = text.ids, text.documents, text.counts
         if most_tokens is not None and len(ids) > most_tokens:
@@ -45,9 +48,15 @@ class RunMeasurement:
             counts = count_stretches(self.tokenizer, ids, stretches, self.direction)
         precision, self.model.precision = self.model.precision, torch.float32
         try:
-            return measure(self.model, self.tokenizer, ids, documents, counts, self.check)
+            found = measure(self.model, self.tokenizer, ids, documents, counts, self.check)
         finally:
             self.model.precision = precision
+        if not math.isfinite(found.nats):
+            raise DivergedError(
+                f"training diverged: the {part} text costs {found.nats:g} nats under the model.",
+                "Lower --lr or --clip-norm, and start again.",
+            )
+        return found
 
     def final(self, unchanged: bool) -> dict[str, Figures]:
         """All figures at the end; `unchanged`: the model is the one that `valid` measured last."""

@@ -73,22 +73,23 @@ class TrainingScreen(Listener):
             self._bar.set_postfix_str("measuring")
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        e = evaluation
+        e, bits = evaluation, evaluation.bits_per_character
         if self._bar is None:
             self.messages.say(
                 f"step={e.step} split=valid seconds={e.seconds:.1f} "
                 f"nats_per_token={e.nats_per_token:.4f} "
-                f"bits_per_character={e.bits_per_character:.4f} best_step={e.best_step}"
+                + ("" if bits is None else f"bits_per_character={bits:.4f} ")
+                + f"best_step={e.best_step}"
             )
             return
         arrow = " "
         if e.previous is not None:
-            arrow = "↓" if e.bits_per_character < e.previous else "↑"
+            arrow = "↓" if e.nats_per_token < e.previous else "↑"
         best = "best so far" if e.is_best else f"best was at step {e.best_step:,}"
-        self._write(
-            f"valid {arrow} {e.bits_per_character:.4f} bits per character "
-            f"({e.nats_per_token:.4f} nats per token) after step {e.step:,}: {best}"
-        )
+        figures = f"{e.nats_per_token:.4f} nats per token"
+        if bits is not None:
+            figures = f"{bits:.4f} bits per character ({figures})"
+        self._write(f"valid {arrow} {figures} after step {e.step:,}: {best}")
 
     def sample(self, step: int, text: str) -> None:
         if self.show_samples and not self.messages.quiet:

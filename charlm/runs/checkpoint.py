@@ -185,6 +185,15 @@ def _tidy(run: RunDirectory) -> None:
                 remove(path)
 
 
+def go_back(run: RunDirectory, name: str) -> None:
+    """`last` points to the checkpoint of the link `name` again, and what came after it goes.
+
+    So that steps after it can be saved anew. Raises MachineError; RunError if there is no link.
+    """
+    swap_link(run.checkpoints / "last", str(_resolve(run, name)))
+    _tidy(run)
+
+
 def linked_step(run: RunDirectory, name: str) -> int | None:
     """The step that the link `name` ("last", "best") points to; None if there is no link.
 

@@ -4,6 +4,7 @@ config.toml    metrics.jsonl    summary.json    samples/    .lock
 tokenizer/     its files, and a manifest with their hashes
 checkpoints/   <step>/ (immutable), and the relative links last and best
 cache/         the tokens of the person's text; mode 0700
+tensorboard/   its event files, where they were asked for
 """
 
 import contextlib
@@ -38,7 +39,8 @@ from charlm.storage.atomic import (
 from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular, read_text
 
 _FILES = ("metrics.jsonl", "summary.json", "config.toml")
-_FOLDERS = ("checkpoints", "tokenizer", "cache", "samples")
+_FOLDERS = ("checkpoints", "tokenizer", "cache", "samples", "tensorboard")
+_MADE_AT_ONCE = ("checkpoints", "cache", "samples")
 # The user named a place that cannot be a run; anything else is the machine's doing.
 _WRONG_PLACE = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP,
@@ -58,6 +60,7 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.cache = path / "cache"
         self.samples = path / "samples"
+        self.tensorboard = path / "tensorboard"
 
     @classmethod
     def create(cls, path: str | Path, force: bool = False, cache: Path | None = None) -> Self:
@@ -104,8 +107,8 @@ class RunDirectory:
                     remove(run.path / name)
             if cache is not None:
                 os.rename(cache, run.cache)
-            for name in _FOLDERS:
-                if name != "tokenizer" and not (name == "cache" and cache is not None):
+            for name in _MADE_AT_ONCE:
+                if not (name == "cache" and cache is not None):
                     os.mkdir(run.path / name, 0o700 if name == "cache" else 0o777)
             fsync_folder(run.path)
             fsync_folder(run.path.parent)

@@ -1,9 +1,9 @@
 """Windows of a text for truncated back-propagation, a pure function of (text, seed, step).
 
 The text is laid out as B streams side by side, each a contiguous piece; a step reads the
-next T tokens of every stream, and the state is carried from step to step. Where each epoch
-begins in the text is drawn anew, so that windows fall differently each time. Nothing need
-be saved to go on at any step.
+next T tokens of every stream, and the state is carried from step to step. T is `bptt`, or with
+`variable` drawn around it. Where each epoch begins in the text is drawn anew, so that windows
+fall differently each time. Nothing need be saved to go on at any step.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from charlm.draws import Draws
 from charlm.errors import RunError
 from charlm.model.stack import Border
 from charlm.text.tokenizers.base import Grammar
+from charlm.training.window_lengths import FixedLengths, VariableLengths, WindowLengths
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Window:
     borders: Sequence[Border]
     first: bool
     epoch: float  # passes over the text after this step
+    share: float  # of bptt: its length T / bptt
 
     @property
     def tokens(self) -> int:
@@ -44,8 +46,9 @@ class Window:
 class StreamBatches:
     """The windows of a tokenised text.
 
-    ids (N,) and the token offsets of its documents; B streams of T steps. Every epoch has
-    the same number of windows, N // (B * T); what is left over differs from epoch to epoch.
+    ids (N,) and the token offsets of its documents; B streams. Every epoch has the same
+    number of windows, N // (B * bptt) where they are of one length; what is left over differs
+    from epoch to epoch.
     """
 
     def __init__(
@@ -58,26 +61,36 @@ class StreamBatches:
         bptt: int,
         reset_probability: float,
         seed: int,
+        variable: bool = False,
     ) -> None:
         self.ids, self.documents = ids, documents
         self.boundary_id, self.grammar = boundary_id, grammar
         self.batch_size, self.bptt = batch_size, bptt
         self.reset_probability, self.seed = reset_probability, seed
         self.stream_length = len(ids) // batch_size
-        self.windows_per_epoch = self.stream_length // bptt
-        if self.windows_per_epoch < 1:
+        if self.stream_length < bptt:
             raise RunError(
                 f"{batch_size} streams of {bptt} tokens, and the text has {len(ids)}",
                 "The run's configuration does not belong to its text; restore it from a copy.",
             )
+        self.lengths: WindowLengths = (
+            VariableLengths(self.stream_length, bptt, seed)
+            if variable
+            else FixedLengths(self.stream_length, bptt)
+        )
+
+    @property
+    def windows_per_epoch(self) -> int:
+        return self.lengths.count
 
     def window(self, step: int) -> Window:
         """The window of step 0, 1, 2, ..."""
         epoch, index = divmod(step, self.windows_per_epoch)
         n = len(self.ids)
         offset = int(Draws(self.seed, epoch).numpy("epoch offset").integers(n)) if epoch else 0
-        starts = offset + np.arange(self.batch_size) * self.stream_length + index * self.bptt
-        positions = (starts + np.arange(self.bptt)[:, None]) % n  # (T, B) of the targets
+        start, length = self.lengths.place(epoch, index)
+        starts = offset + np.arange(self.batch_size) * self.stream_length + start
+        positions = (starts + np.arange(length)[:, None]) % n  # (T, B) of the targets
         targets = self.ids[positions].astype(np.int64)
         before = self.ids[positions - 1].astype(np.int64)  # -1 wraps round; a border hides it
         fresh = self._begins_document(positions)
@@ -95,6 +108,7 @@ class StreamBatches:
             borders,
             index == 0,
             (step + 1) / self.windows_per_epoch,
+            length / self.bptt,
         )
 
     def _states(self, positions: np.ndarray, targets: np.ndarray) -> np.ndarray:

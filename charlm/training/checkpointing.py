@@ -1,16 +1,21 @@
-"""Training state <-> the arrays of a checkpoint: weights, optimiser, carried state."""
+"""Training state <-> the arrays of a checkpoint: weights, optimiser, carried state.
 
+`weights` are what is evaluated and read by every verb: the averages where there are any, and
+then `raw` has the weights that training goes on with.
+"""
+
+import copy
+from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from charlm.errors import RunError
 from charlm.model.language_model import Architecture, LanguageModel
 from charlm.runs.checkpoint import Checkpoint
 from charlm.runs.tensors import check_tensors
+from charlm.training.averaging import Averages
 from charlm.training.loop import Task
 
 Arrays = dict[str, np.ndarray]
@@ -25,13 +30,19 @@ def weights_of(model: nn.Module) -> Arrays:
     return arrays_of(dict(model.named_parameters()))
 
 
-def groups(model: nn.Module, optimizer: torch.optim.Optimizer, task: Task) -> dict[str, Arrays]:
+def groups(
+    model: nn.Module, optimizer: torch.optim.Optimizer, averages: Averages, task: Task
+) -> dict[str, Arrays]:
     """What `runs.checkpoint.save` takes."""
-    return {
-        "weights": weights_of(model),
+    raw = weights_of(model)
+    found = {
+        "weights": raw,
         "optimizer": _optimizer_arrays(model, optimizer),
         "carried": arrays_of(task.carried()),
     }
+    if averages.values is None:
+        return found
+    return found | {"weights": arrays_of(dict(zip(raw, averages.values, strict=True))), "raw": raw}
 
 
 def check_weights(
@@ -56,18 +67,29 @@ def put_weights(model: LanguageModel, weights: Mapping[str, np.ndarray], where: 
 
 
 def restore(
-    checkpoint: Checkpoint, model: LanguageModel, optimizer: torch.optim.Optimizer, task: Task
+    checkpoint: Checkpoint,
+    model: LanguageModel,
+    optimizer: torch.optim.Optimizer,
+    averages: Averages,
+    task: Task,
 ) -> None:
     """Put everything back as it was when the checkpoint was saved. RunError if it does not fit."""
     where = str(checkpoint.path)
+    raw = checkpoint.groups.get("raw")
     put_weights(model, checkpoint.groups["weights"], where)
+    averages.values = None
+    if raw is not None:
+        averages.values = [parameter.detach().clone() for parameter in averages.parameters]
+        put_weights(model, raw, where)
     carried = task.carried()
     stored = checkpoint.groups["carried"]
     expected = {name: (tuple(part.shape), np.dtype(np.float32)) for name, part in carried.items()}
     check_tensors(stored, expected, where)
     device = next(model.parameters()).device
     task.restore({name: torch.from_numpy(array).to(device) for name, array in stored.items()})
-    _put_optimizer(model, optimizer, checkpoint.groups["optimizer"], where)
+    # Nothing is kept of any weight before the first step.
+    kept = _kept(optimizer) if checkpoint.step else {}
+    _put_optimizer(model, optimizer, checkpoint.groups["optimizer"], kept, where)
 
 
 def _optimizer_arrays(model: nn.Module, optimizer: torch.optim.Optimizer) -> Arrays:
@@ -80,21 +102,35 @@ def _optimizer_arrays(model: nn.Module, optimizer: torch.optim.Optimizer) -> Arr
     return arrays_of(tensors)
 
 
+def _kept(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser keeps of a weight of shape (1,), seen by a step of a copy of it."""
+    weight = nn.Parameter(torch.zeros(1))
+    weight.grad = torch.zeros(1)
+    probe = copy.copy(optimizer)
+    probe.state = defaultdict(dict)
+    probe.param_groups = [{**optimizer.param_groups[0], "params": [weight]}]
+    probe.step()
+    return dict(probe.state[weight])
+
+
 def _put_optimizer(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     arrays: Mapping[str, np.ndarray],
+    kept: Mapping[str, Tensor],
     where: str,
 ) -> None:
     parameters = dict(model.named_parameters())
+    expected = {
+        f"{name}/{key}": (tuple(parameter.shape) if value.dim() else (), np.dtype(np.float32))
+        for name, parameter in parameters.items()
+        for key, value in kept.items()
+    }
+    check_tensors(arrays, expected, where)
+    optimizer.state.clear()
     for full_name, array in arrays.items():
         name, _, key = full_name.rpartition("/")
-        parameter = parameters.get(name)
-        if parameter is None or array.shape not in (tuple(parameter.shape), ()):
-            raise RunError(
-                f"{where}: the optimiser's {full_name} fits no weight of this model",
-                "Start anew with --force, or restore the run from a copy.",
-            )
-        tensor: Any = torch.from_numpy(array)
+        parameter = parameters[name]
+        tensor = torch.from_numpy(array)
         # A step counter stays on the CPU; averages go where the weight is.
         optimizer.state[parameter][key] = tensor.to(parameter.device) if array.shape else tensor

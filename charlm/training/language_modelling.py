@@ -51,7 +51,8 @@ class LanguageModelling:
         self.state = tuple(tuple(part.detach() for part in layer) for layer in passed.state)
         targets = window.targets.to(self.device)
         loss = cross_entropy(self.model, passed.outputs, targets, self.legal, window.states)
-        return StepLoss(loss, window.tokens, window.epoch, self._penalty(passed, borders))
+        penalty = self._penalty(passed, borders)
+        return StepLoss(loss, window.tokens, window.epoch, penalty, window.share)
 
     def _penalty(self, passed: Passed, borders: Sequence[Border]) -> Tensor | None:
         parts = []

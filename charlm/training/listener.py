@@ -1,11 +1,13 @@
 """What training tells while it runs. The loop prints nothing: whoever listens may."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Report:
-    """Means over the steps since the last report; also a line of metrics.jsonl."""
+    """Means over the steps since the last report."""
 
     step: int
     tokens: int
@@ -17,21 +19,34 @@ class Report:
     epoch: float
     progress: float
 
+    def record(self) -> dict[str, Any]:
+        """Its line of metrics.jsonl."""
+        left_out = ("epoch", "progress")
+        values = {name: value for name, value in asdict(self).items() if name not in left_out}
+        return {"split": "train", **values}
+
 
 @dataclass(frozen=True)
 class Evaluation:
     """The validation figure after `step`, and the best one so far."""
 
     step: int
+    tokens: int
     seconds: float
     nats_per_token: float
-    bits_per_character: float
-    previous: float | None  # bits per character at the evaluation before
+    bits_per_character: float | None  # None where unknown words have no characters
+    previous: float | None  # nats per token at the evaluation before
     best_step: int
 
     @property
     def is_best(self) -> bool:
         return self.best_step == self.step
+
+    def record(self) -> dict[str, Any]:
+        """Its line of metrics.jsonl."""
+        left_out = ("previous", "best_step")
+        values = {name: value for name, value in asdict(self).items() if name not in left_out}
+        return {"split": "valid", **values}
 
 
 class Listener:
@@ -47,7 +62,10 @@ class Listener:
         """A setting left to `auto` has become `value`."""
 
     def begin(self, step: int, last_step: int | None, seconds: float | None) -> None:
-        """Training starts after `step`; it ends by `last_step` or after `seconds` in all."""
+        """Training starts after `step`; it ends by `last_step` or after `seconds` in all.
+
+        A second time, after `end`, where it diverged and goes on from an earlier step.
+        """
 
     def step(self, step: int, progress: float, nats: float, gradient_norm: float) -> None:
         """One step is done."""
@@ -62,3 +80,19 @@ class Listener:
 
     def end(self) -> None:
         """Training is over, however it ended."""
+
+
+class Listeners(Listener):
+    """Several listeners, each of which hears everything."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        def tell_all(name: str) -> Callable[..., None]:
+            def tell(*words: Any) -> None:
+                for listener in listeners:
+                    getattr(listener, name)(*words)
+
+            return tell
+
+        for name in vars(Listener):
+            if not name.startswith("_"):
+                setattr(self, name, tell_all(name))

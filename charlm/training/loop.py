@@ -16,21 +16,24 @@ from torch import Tensor, nn
 
 from charlm.errors import DivergedError, Interrupted, MachineError
 from charlm.training import gradients
+from charlm.training.averaging import Averages
 from charlm.training.budget import Budget
 from charlm.training.interrupt import Interruption
 from charlm.training.listener import Evaluation, Listener, Report
-from charlm.training.schedules import warm_up
+from charlm.training.schedules import Schedule, warm_up
 from charlm.training.state import Evaluations, TrainingState
 
 
 class StepLoss(NamedTuple):
     """The loss of one step, to go back through; how many tokens it is the mean of; how many
-    passes over the text are done after it; and what is added to the loss but not reported."""
+    passes over the text are done after it; what is added to the loss but not reported; and the
+    share of a whole step that it is, by which the learning rate is scaled."""
 
     loss: Tensor
     tokens: int
     epoch: float
     penalty: Tensor | None = None
+    share: float = 1.0
 
 
 class Task(Protocol):
@@ -50,7 +53,7 @@ class Measured(NamedTuple):
     """What an evaluation finds."""
 
     nats_per_token: float
-    bits_per_character: float
+    bits_per_character: float | None
 
 
 @dataclass
@@ -59,18 +62,20 @@ class Loop:
 
     save(state, best) writes a checkpoint, as `best` too if asked; evaluate() measures on the
     validation text, None without one; sample(step) writes a little text; log(record) appends
-    to metrics.jsonl.
+    to metrics.jsonl; go_back() restores the last good state, on disk too, and returns it.
     """
 
     task: Task
     parameters: list[nn.Parameter]
     optimizer: torch.optim.Optimizer
-    schedule: Callable[[float], float]
+    averages: Averages
+    schedule: Schedule
     lr: float
     warmup_steps: int
     clip_norm: float | None
     budget: Budget
-    eval_every: int | None  # steps; None: by the clock
+    eval_every: int | None  # steps; None: by the clock, `eval_times` in the budget
+    eval_times: int
     report_every: int
     save_every: float
     patience: int | None
@@ -78,6 +83,7 @@ class Loop:
     evaluate: Callable[[], Measured] | None
     sample: Callable[[int], str]
     log: Callable[[dict[str, object]], object]
+    go_back: Callable[[], tuple[TrainingState, Evaluations]]
     listener: Listener
     interruption: Interruption
     state: TrainingState = field(default_factory=TrainingState)
@@ -86,8 +92,24 @@ class Loop:
     def run(self) -> None:
         """Train until the budget or the patience is used up, save, and evaluate.
 
-        Raises Interrupted after saving; DivergedError, having saved nothing of it.
+        Where it diverges, once more from the last good state, at half the learning rate.
+        Raises Interrupted after saving; DivergedError the second time, having saved nothing of it.
         """
+        try:
+            return self._attempt()
+        except DivergedError as error:
+            if self.state.lr_factor < 1:
+                raise
+            diverged = error.what
+        self.state, self.evaluations = self.go_back()
+        self.state.lr_factor = 0.5
+        self.listener.say(
+            f"{diverged} Training goes on from step {self.state.step}, once, at half the "
+            "learning rate."
+        )
+        self._attempt()
+
+    def _attempt(self) -> None:
         state, budget = self.state, self.budget
         self.listener.begin(state.step, budget.last_step(), budget.seconds)
         self._saved_at = self._evaluated_at = time.monotonic()
@@ -124,38 +146,39 @@ class Loop:
     def _step(self, progress: float) -> None:
         state = self.state
         begin = time.monotonic()
-        lr = self.lr * self.schedule(progress) * warm_up(state.step, self.warmup_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        loss, tokens, epoch, penalty = self.task.loss(state.step)
+        lr = self.lr * self.schedule(progress, self.evaluations.nats)
+        lr *= warm_up(state.step, self.warmup_steps) * state.lr_factor
+        found = self.task.loss(state.step)
         self.optimizer.zero_grad(set_to_none=True)
-        (loss if penalty is None else loss + penalty).backward()
+        (found.loss if found.penalty is None else found.loss + found.penalty).backward()
         norm = gradients.clip(self.parameters, self.clip_norm)
-        nats = float(loss.detach())
+        nats = float(found.loss.detach())
         if not (math.isfinite(nats) and math.isfinite(norm)):
             raise DivergedError(
                 f"training diverged at step {state.step + 1}: the loss is {nats:g} and the norm "
                 f"of the gradient {norm:g}. The step was not taken, and nothing of it saved.",
                 f"Lower --lr (it was {lr:g}) or --clip-norm, and start again.",
             )
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * found.share
         self.optimizer.step()
         state.step += 1
-        state.tokens += tokens
-        state.epoch = epoch
-        state.sum_nats += nats
-        state.sum_gradient_norm += norm
-        state.sum_steps += 1
+        self.averages.after_step(state.step, self.evaluations)
+        state.tokens += found.tokens
+        state.epoch = found.epoch
+        state.sum_nats += nats * found.share
+        state.sum_gradient_norm += norm * found.share
+        state.sum_steps += found.share
         state.step_seconds += time.monotonic() - begin
         self._lr = lr
         self.listener.step(state.step, progress, nats, norm)
 
     def _report(self, progress: float) -> None:
         state = self.state
-        seconds = self.budget.elapsed()
         report = Report(
             step=state.step,
             tokens=state.tokens,
-            seconds=seconds,
+            seconds=self.budget.elapsed(),
             nats_per_token=state.sum_nats / state.sum_steps,
             lr=self._lr,
             gradient_norm=state.sum_gradient_norm / state.sum_steps,
@@ -164,20 +187,9 @@ class Loop:
             epoch=state.epoch,
             progress=progress,
         )
-        state.seconds = seconds
+        state.seconds = report.seconds
         state.close_report()
-        self.log(
-            {
-                "step": report.step,
-                "tokens": report.tokens,
-                "seconds": report.seconds,
-                "split": "train",
-                "nats_per_token": report.nats_per_token,
-                "lr": report.lr,
-                "gradient_norm": report.gradient_norm,
-                "tokens_per_second": report.tokens_per_second,
-            }
-        )
+        self.log(report.record())
         self.listener.report(report)
 
     def _out_of_patience(self) -> bool:
@@ -189,8 +201,8 @@ class Loop:
             return False
         if self.eval_every is not None:
             return step % self.eval_every == 0
-        # By the clock: about eight times in the budget, and never more than a twentieth of it.
-        wait = max((self.budget.seconds or 0.0) / 8, 20 * self._evaluation_took)
+        # By the clock: so often in the budget, and never more than a twentieth of it.
+        wait = max((self.budget.seconds or 0.0) / self.eval_times, 20 * self._evaluation_took)
         return time.monotonic() - self._evaluated_at >= wait
 
     def _evaluate(self) -> bool:
@@ -201,36 +213,28 @@ class Loop:
         self.listener.evaluating(step)
         begin = time.monotonic()
         try:
-            found = self.evaluate()
+            with self.averages.in_place():
+                found = self.evaluate()
         except Interrupted:
             self._save()
             raise
         self._evaluated_at = time.monotonic()
         self._evaluation_took = self._evaluated_at - begin
-        previous = self.evaluations.last_bits
+        previous = self.evaluations.nats[-1] if self.evaluations.nats else None
         is_best = self.evaluations.add(step, found.nats_per_token, found.bits_per_character)
-        seconds = self.budget.elapsed()
-        self.log(
-            {
-                "step": step,
-                "tokens": self.state.tokens,
-                "seconds": seconds,
-                "split": "valid",
-                "nats_per_token": found.nats_per_token,
-                "bits_per_character": found.bits_per_character,
-            }
+        evaluation = Evaluation(
+            step,
+            self.state.tokens,
+            self.budget.elapsed(),
+            found.nats_per_token,
+            found.bits_per_character,
+            previous,
+            self.evaluations.best_step,
         )
-        self.listener.evaluated(
-            Evaluation(
-                step,
-                seconds,
-                found.nats_per_token,
-                found.bits_per_character,
-                previous,
-                self.evaluations.best_step,
-            )
-        )
-        self.listener.sample(step, self.sample(step))
+        self.log(evaluation.record())
+        self.listener.evaluated(evaluation)
+        with self.averages.in_place():
+            self.listener.sample(step, self.sample(step))
         return is_best
 
     def _save_if_possible(self, best: bool = False) -> None:

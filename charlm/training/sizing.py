@@ -12,6 +12,7 @@ from typing import Any
 from charlm.config import Config
 from charlm.errors import DataError
 from charlm.model.cells.base import make_cell
+from charlm.precedence import OWN_WARM_UP
 from charlm.settings import AUTO
 
 # Measured on Tiny Shakespeare (1.0 M characters) with 2 cores: scripts/RECORDS.md.
@@ -19,7 +20,16 @@ _REFERENCE_WIDTH = 384
 _REFERENCE_WORK = 20e3  # 1e9 operations in the budget for which that width is best
 _WIDTH_EXPONENT = 0.4  # width ~ work^0.4
 _EFFICIENCY = 0.85  # of a training step against its matrix products alone
-_REFERENCE_LR = 20e-3  # at that width and one layer
+# At that width and one layer (others than adamw: scripts/LOG.md).
+_REFERENCE_LR = {"sgd": 8.0, "nt-asgd": 8.0, "rmsprop": 20e-3, "adam": 20e-3, "adamw": 20e-3}
+_BY_GRADIENT_ALONE = ("sgd", "nt-asgd")
+_WEIGHT_DECAY = {
+    "sgd": (1.2e-6, "as in Merity et al. 2018"),
+    "nt-asgd": (1.2e-6, "as in Merity et al. 2018"),
+    "rmsprop": (0.0, "its steps do not shrink with the weights: dropout serves better"),
+    "adam": (0.0, "coupled decay is lost in its division: adamw has it"),
+    "adamw": (0.1, "with adamw"),
+}
 
 MINIMUM_TOKENS = 16  # fewer cannot be split into streams and steps at all
 _DEFAULT_MINUTES = 5.0
@@ -71,6 +81,13 @@ def fit_to_text(config: Config, tokens: int) -> Config:
             "optimisation.bptt": min(bptt, tokens // streams),
         }
     )
+
+
+def evaluation_times(config: Config) -> int:
+    """How often a run is evaluated in its budget, unless --eval-every says so."""
+    o = config.optimisation
+    # What waits for evaluations without improvement must see some.
+    return 40 if o.optimizer == "nt-asgd" or o.schedule == "plateau" else 8
 
 
 class _Resolution:
@@ -167,7 +184,7 @@ class _Resolution:
             "shared",
             "keeps the library kernel; of equal worth in our measurements",
         )
-        self._set("regularisation.weight_decay", 0.1, "with adamw")
+        self._set("regularisation.weight_decay", *_WEIGHT_DECAY[self.config.optimisation.optimizer])
 
     def _expected_epochs(self) -> float:
         """Passes over the text that the budget allows."""
@@ -194,20 +211,37 @@ class _Resolution:
         return 6.0 * (recurrent + width * self.facts.vocabulary_size)
 
     def _optimisation(self) -> None:
-        hidden = self.config.model.hidden_size
-        layers = self.config.model.layers
-        lr = _REFERENCE_LR * min(1.5, math.sqrt(_REFERENCE_WIDTH / hidden)) / layers
-        reason = f"for {layers} x {hidden} hidden units"
+        o = self.config.optimisation
+        lr, reason = self._learning_rate()
         self._set("optimisation.lr", float(f"{lr:.2g}"), reason)
+        averaged = o.optimizer == "nt-asgd"
+        reason = "the average takes the place of a fall" if averaged else "to the end of the budget"
+        self._set("optimisation.schedule", "constant" if averaged else "cosine", reason)
         last = self._last_step()
-        warmup = 50 if last is None else min(50, last // 10)
-        self._set("optimisation.warmup_steps", warmup, "lets Adam's averages settle")
+        schedule = self.config.optimisation.schedule
+        if schedule in OWN_WARM_UP:
+            self._set("optimisation.warmup_steps", 0, f"{schedule} warms up by itself")
+        elif o.optimizer in _BY_GRADIENT_ALONE:
+            self._set("optimisation.warmup_steps", 0, "no averages of gradients to settle")
+        else:
+            warmup = 50 if last is None else min(50, last // 10)
+            self._set("optimisation.warmup_steps", warmup, "lets averages of gradients settle")
         b = self.config.budget
         if last is not None and b.minutes is None:
-            self._set("budget.eval_every", max(1, last // 8), "eight times in the budget")
+            times = evaluation_times(self.config)
+            self._set("budget.eval_every", max(1, last // times), f"{times} times in the budget")
             self._set("budget.report_every", max(1, min(50, last // 20)), "now and then")
         else:
             self._set("budget.report_every", 50, "now and then")
+
+    def _learning_rate(self) -> tuple[float, str]:
+        hidden, layers = self.config.model.hidden_size, self.config.model.layers
+        optimizer = self.config.optimisation.optimizer
+        lr = _REFERENCE_LR[optimizer]
+        if optimizer in _BY_GRADIENT_ALONE:
+            return lr, "for gradients cut to norm 1"
+        lr *= min(1.5, math.sqrt(_REFERENCE_WIDTH / hidden)) / layers
+        return lr, f"{optimizer}, for {layers} x {hidden} hidden units"
 
     def _last_step(self) -> int | None:
         b, o = self.config.budget, self.config.optimisation

@@ -5,7 +5,7 @@ comes after the last save, and a checkpoint is never changed.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from charlm.errors import RunError
@@ -22,50 +22,69 @@ class TrainingState:
     step_seconds: float = 0.0  # in steps alone, without evaluating and saving
     sum_nats: float = 0.0
     sum_gradient_norm: float = 0.0
-    sum_steps: int = 0
+    sum_steps: float = 0  # a window of half the length counts as half a step
     reported_tokens: int = 0
     reported_step_seconds: float = 0.0
+    lr_factor: float = 1.0  # below 1: training diverged, and this is the second try
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
-        """RunError where a counter is missing or unknown."""
-        names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            odd = ", ".join(sorted(names ^ set(values)))
+        """Counters that an older version did not know take their defaults.
+
+        RunError where one is unknown.
+        """
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
             raise RunError(
-                f"{where}: its state has other counters than this version's: {odd}",
+                f"{where}: its state has counters that this version does not know: "
+                + ", ".join(sorted(unknown)),
                 "Resume it with the version of charlm that wrote it.",
             )
         return cls(**values)
 
     def close_report(self) -> None:
         """What was summed has been reported."""
-        self.sum_nats = self.sum_gradient_norm = 0.0
-        self.sum_steps = 0
+        self.sum_nats = self.sum_gradient_norm = self.sum_steps = 0.0
         self.reported_tokens, self.reported_step_seconds = self.tokens, self.step_seconds
 
 
 @dataclass
 class Evaluations:
-    """The best evaluation so far, the last one, and how many came since the best."""
+    """The evaluations so far, in order: their steps, nats per token and bits per character.
 
-    best_nats: float | None = None
-    best_step: int = 0
-    last_step: int = -1
-    last_bits: float | None = None
-    since_best: int = 0
+    What depends on them (the best, patience, a plateau, the start of averaging) is computed from
+    them and kept nowhere else, so that a resumed run finds what it would have found.
+    """
 
-    def add(self, step: int, nats: float, bits: float) -> bool:
-        """Note one more; True if it is the best."""
-        self.last_step, self.last_bits = step, bits
-        if self.best_nats is not None and nats >= self.best_nats:
-            self.since_best += 1
-            return False
-        self.best_nats, self.best_step, self.since_best = nats, step, 0
-        return True
+    steps: list[int] = field(default_factory=list)
+    nats: list[float] = field(default_factory=list)
+    bits: list[float | None] = field(default_factory=list)
+
+    def add(self, step: int, nats: float, bits: float | None) -> bool:
+        """Note one more, which must be finite; True if it is the best."""
+        best = not self.nats or nats < min(self.nats)
+        self.steps.append(step)
+        self.nats.append(nats)
+        self.bits.append(bits)
+        return best
+
+    @property
+    def last_step(self) -> int:
+        """The step of the last one; -1 without any."""
+        return self.steps[-1] if self.steps else -1
+
+    @property
+    def best_step(self) -> int:
+        """The step of the best one, the first of equals; 0 without any."""
+        return self.steps[self.nats.index(min(self.nats))] if self.steps else 0
+
+    @property
+    def since_best(self) -> int:
+        """How many came after the best one."""
+        return len(self.nats) - 1 - self.nats.index(min(self.nats)) if self.nats else 0
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Any]]) -> Self:
@@ -74,7 +93,7 @@ class Evaluations:
         for record in records:
             if record.get("split") == "valid":
                 nats, bits = record.get("nats_per_token"), record.get("bits_per_character")
-                if not isinstance(nats, float | int) or not isinstance(bits, float | int):
+                if not isinstance(nats, float | int) or not isinstance(bits, float | int | None):
                     raise RunError(
                         f"metrics.jsonl: the evaluation of step {record['step']} has no figures",
                         "Restore the file from a copy, or remove that line.",

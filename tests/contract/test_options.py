@@ -40,7 +40,7 @@ CONTRACT = {
 # Beyond the contract.
 MORE = {
     "train": "-o --errors --temporal-dropout-mask --last-hidden-size --forget-bias --bias "
-    "--no-bias",
+    "--no-bias --variable-bptt --no-variable-bptt --tensorboard --no-tensorboard",
     "generate": "--no-greedy --encoding --errors",
     "evaluate": "--encoding --errors --threads --device --seed --kernel",
     "score": "--encoding --errors --precision --threads --device --kernel",
@@ -50,7 +50,7 @@ MORE = {
 
 # In the contract and still to come. Take a name away here when its option is there.
 NOT_YET = {
-    "train": "--vocab-size --word-split --word-oov --lowercase --ema --init-from",
+    "train": "--vocab-size --word-split --word-oov --lowercase --init-from",
     "generate": "",
     "evaluate": "--dynamic --cache",
     "score": "",
@@ -76,8 +76,8 @@ CHOICES_NOT_YET = {
     "CELLS": "",
     "TEMPORAL_DROPOUTS": "",
     "INITIALISATIONS": "",
-    "OPTIMIZERS": "sgd nt-asgd rmsprop adam",
-    "SCHEDULES": "one-cycle stlr plateau",
+    "OPTIMIZERS": "",
+    "SCHEDULES": "",
     "LOGIT_FILTERS": "",
 }
 
@@ -89,13 +89,15 @@ DEFAULTS = {
         "--clip-norm": "1", "--save-every": "30", "--seed": "1", "--valid": "none",
         "--test": "none", "--epochs": "none", "--steps": "none", "--patience": "none",
         "--init": "orthogonal", "--direction": "forward", "--optimizer": "adamw",
-        "--schedule": "cosine", "--reset-probability": "0.03", "--bias": "True",
+        "--ema": "none", "--variable-bptt": "False", "--tensorboard": "False",
+        "--reset-probability": "0.03", "--bias": "True",
         "--activation-penalty": "0", "--temporal-activation-penalty": "0",
         **dict.fromkeys(
             ("--layers", "--hidden-size", "--embedding-size", "--tie-weights", "--min-count",
              "--inter-layer-dropout", "--temporal-dropout", "--temporal-dropout-kind",
              "--temporal-dropout-mask", "--input-dropout", "--output-dropout", "--weight-decay",
-             "--lr", "--warmup-steps", "--batch-size", "--bptt", "--precision", "--kernel",
+             "--lr", "--schedule", "--warmup-steps", "--batch-size", "--bptt", "--precision",
+             "--kernel",
              "--threads", "--device", "--minutes", "--eval-every", "--report-every",
              "--last-hidden-size", "--nonlinearity", "--forget-bias", "--embedding-dropout"),
             "auto",

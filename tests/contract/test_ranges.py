@@ -20,6 +20,7 @@ NUMBERS = {
         "--output-dropout": ("a number", True), "--weight-decay": ("a number", True),
         "--reset-probability": ("a number", True), "--lr": ("a number", False),
         "--warmup-steps": ("a whole number", True), "--clip-norm": ("a number", False),
+        "--ema": ("a number", False),
         "--batch-size": ("a whole number", False), "--bptt": ("a whole number", False),
         "--threads": ("a whole number", False), "--seed": ("a whole number", True),
         "--epochs": ("a number", False), "--steps": ("a whole number", False),
@@ -48,6 +49,7 @@ TOO_MUCH = {
             ("--valid-fraction", "--test-fraction", "--input-dropout", "--inter-layer-dropout",
              "--temporal-dropout", "--output-dropout", "--embedding-dropout"), "1"
         ),
+        "--ema": "1",
         "--reset-probability": "1.001", "--hidden-size": "1000000000", "--layers": "65",
     },
     "generate": {
@@ -122,6 +124,11 @@ def test_unknown_word_is_answered_with_the_nearest(
         ("--temporal-dropout", "0", "--temporal-dropout-kind", "weight-drop"),
         ("--temporal-dropout-kind", "weight-drop", "--temporal-dropout-mask", "shared"),
         ("--valid-fraction", "0.5", "--test-fraction", "0.5"),
+        ("--ema", "0.9", "--optimizer", "nt-asgd"),
+        ("--schedule", "one-cycle", "--warmup-steps", "5"),
+        ("--schedule", "stlr", "--warmup-steps", "5"),
+        ("--valid-fraction", "0", "--optimizer", "nt-asgd"),
+        ("--valid-fraction", "0", "--schedule", "plateau"),
         ("--resume", "--force"),
         ("--cell", "gru", "--nonlinearity", "relu"),
         ("--cell", "rnn", "--forget-bias", "1"),

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 from reference.texts import english
 
@@ -56,6 +57,37 @@ class Fault:
         setattr(owner, name, call)
 
 
+@dataclass(frozen=True)
+class NanAtFullRate:
+    """The loss of step `step` is not a number as long as the rate was not halved: training
+    diverges at the same place in every process, and never in its retry. `also`: another fault."""
+
+    step: int
+    also: Fault | None = None
+
+    def install(self):
+        from charlm.training.loop import Loop
+
+        taken = Loop._step
+
+        def step(loop, progress):
+            task = loop.task
+            if loop.state.lr_factor == 1 and loop.state.step == self.step - 1:
+                loop.task = SimpleNamespace(loss=lambda step: _times_nan(task.loss(step)))
+            try:
+                taken(loop, progress)
+            finally:
+                loop.task = task
+
+        Loop._step = step
+        if self.also is not None:
+            self.also.install()
+
+
+def _times_nan(found):
+    return found._replace(loss=found.loss * float("nan"))
+
+
 def _signals(*numbers):
     def send(fault, call):
         for number in numbers:
@@ -76,8 +108,7 @@ def _edit(fault, call):
 
 
 def _not_a_number(fault, call):
-    found = call()
-    return found._replace(loss=found.loss * float("nan"))
+    return _times_nan(call())
 
 
 def _full(fault, call):

@@ -51,7 +51,7 @@ def _losses(kernel: str, rates: DropoutRates) -> list[float]:
     found = []
     for step in range(STEPS):
         for group in optimizer.param_groups:
-            group["lr"] = LR * cosine(step / STEPS) * warm_up(step, 3)
+            group["lr"] = LR * cosine(step / STEPS, ()) * warm_up(step, 3)
         loss = task.loss(step).loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -27,7 +27,7 @@ def layouts(draw):
     return n, np.array(sorted(documents)), batch, bptt, draw(st.integers(0, 2**31))
 
 
-def batches_of(layout, reset_probability=0.0):
+def batches_of(layout, reset_probability=0.0, variable=False):
     n, documents, batch, bptt, seed = layout
     ids = np.arange(n, dtype=np.uint16)
     anything = Grammar(
@@ -36,7 +36,9 @@ def batches_of(layout, reset_probability=0.0):
         floor_mass=np.zeros(1),
         floor=np.full((1, n), 1 / n),
     )
-    return StreamBatches(ids, documents, BOUNDARY, anything, batch, bptt, reset_probability, seed)
+    return StreamBatches(
+        ids, documents, BOUNDARY, anything, batch, bptt, reset_probability, seed, variable
+    )
 
 
 def fresh_of(window):
@@ -56,37 +58,48 @@ def assert_same(a, b):
     assert (a.first, a.epoch) == (b.first, b.epoch)
 
 
-@settings(deadline=None, max_examples=60)
-@given(layouts(), st.sampled_from([0.0, 0.5]), st.randoms(use_true_random=False))
-def test_a_window_is_a_function_of_seed_and_step_alone(layout, resets, random):
-    batches = batches_of(layout, resets)
+@settings(deadline=None, max_examples=80)
+@given(layouts(), st.sampled_from([0.0, 0.5]), st.booleans(), st.randoms(use_true_random=False))
+def test_a_window_is_a_function_of_seed_and_step_alone(layout, resets, variable, random):
+    batches = batches_of(layout, resets, variable)
     steps = list(range(min(12, 2 * batches.windows_per_epoch + 1)))
     in_order = [batches.window(step) for step in steps]
     shuffled = random.sample(steps, len(steps))
     for step in shuffled:
         np.random.seed(step)
         torch.manual_seed(step)
-        assert_same(batches_of(layout, resets).window(step), in_order[step])
+        assert_same(batches_of(layout, resets, variable).window(step), in_order[step])
+        assert_same(batches.window(step), in_order[step])
 
 
 @settings(deadline=None, max_examples=80)
-@given(layouts())
-def test_an_epoch_reads_contiguous_streams_and_no_position_twice(layout):
+@given(layouts(), st.booleans())
+def test_an_epoch_reads_contiguous_streams_and_no_position_twice(layout, variable):
     n, _, batch, bptt, _ = layout
-    batches = batches_of(layout)
-    assert batches.windows_per_epoch == n // batch // bptt
+    batches = batches_of(layout, variable=variable)
+    if not variable:
+        assert batches.windows_per_epoch == n // batch // bptt
+    lengths = None
     for epoch in range(3):
         first = epoch * batches.windows_per_epoch
         windows = [batches.window(first + k) for k in range(batches.windows_per_epoch)]
         targets = torch.cat([window.targets for window in windows]).numpy()  # (time, B)
-        assert targets.shape == (batches.windows_per_epoch * bptt, batch)
+        if lengths is not None:
+            assert sorted(map(len, (window.targets for window in windows))) == lengths
+        lengths = sorted(len(window.targets) for window in windows)
+        assert targets.shape == (sum(lengths), batch) and sum(lengths) <= n // batch
+        # No more is left over than would not make another window.
+        assert n // batch - sum(lengths) < bptt + max(1, round(bptt / 10))
         assert len(np.unique(targets)) == targets.size
         assert ((targets[1:] - targets[:-1]) % n == 1).all()
         assert [window.first for window in windows] == [True] + [False] * (len(windows) - 1)
         assert [window.epoch for window in windows] == pytest.approx(
             [epoch + (k + 1) / len(windows) for k in range(len(windows))]
         )
-        assert all(window.tokens == batch * bptt for window in windows)
+        for window in windows:
+            assert window.tokens == batch * len(window.targets)
+            assert window.share == len(window.targets) / bptt
+            assert variable or window.share == 1
         if epoch == 0:
             assert targets[0, 0] == 0
 
@@ -166,3 +179,28 @@ def test_no_resets_and_nothing_but_resets(p, share):
     batches = batches_of((300, np.array([0]), 2, 3, 5), reset_probability=p)
     found = [fresh_of(batches.window(step))[0] for step in range(1, 40)]
     assert np.mean(found) == share
+
+
+def test_variable_lengths_are_few_around_bptt_and_come_in_another_order_each_epoch():
+    """Merity et al. 2018, sec. 4.1, with d = bptt / 10 in place of a normal spread."""
+    bptt = 70
+    batches = batches_of((2 * 70 * 4000, np.array([0]), 2, bptt, 3), variable=True)
+    count = batches.windows_per_epoch
+    epochs = [
+        np.array([len(batches.window(epoch * count + k).targets) for k in range(count)])
+        for epoch in range(2)
+    ]
+    assert not np.array_equal(*epochs)
+    assert np.array_equal(*map(np.sort, epochs))
+    for length, share in ((35, 0.05), (63, 0.2375), (70, 0.475), (77, 0.2375)):
+        found = (epochs[0] == length).mean()
+        assert abs(found - share) < 5 * math.sqrt(share * (1 - share) / count)
+    assert set(epochs[0]) == {35, 63, 70, 77}
+    around = epochs[0][epochs[0] > 35]
+    assert 4.5 < around.std() < 5.5, "the paper's spread is 5"
+
+
+def test_another_seed_cuts_otherwise():
+    cut = [batches_of((900, np.array([0]), 1, 20, seed), variable=True) for seed in (1, 2)]
+    first = [[len(b.window(k).targets) for k in range(20)] for b in cut]
+    assert first[0] != first[1]

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from charlm import registry
 from charlm.training import budget as budget_module
 from charlm.training.budget import Budget
-from charlm.training.schedules import constant, cosine, warm_up
+from charlm.training.schedules import constant, cosine, one_cycle, plateau, stlr, warm_up
 
 
 @pytest.mark.parametrize(
@@ -24,21 +25,66 @@ from charlm.training.schedules import constant, cosine, warm_up
     ],
 )
 def test_cosine(progress, factor):
-    assert cosine(progress) == pytest.approx(factor, abs=1e-12)
-    assert constant(progress) == 1.0
+    assert cosine(progress, ()) == pytest.approx(factor, abs=1e-12)
+    assert constant(progress, ()) == 1.0
 
 
 @pytest.mark.parametrize("name", registry.SCHEDULES)
-def test_every_schedule_is_a_finite_positive_factor_that_peaks_at_1(name):
+@pytest.mark.parametrize("validations", [(), [3.0, 2.0, 1.0]])
+def test_every_schedule_is_a_finite_positive_factor_that_peaks_at_1(name, validations):
     schedule = registry.resolve(registry.SCHEDULES, name)
-    factors = [schedule(step / 1000) for step in range(1001)]
+    factors = [schedule(step / 1000, validations) for step in range(1001)]
     assert all(0 < factor <= 1 for factor in factors)
     assert max(factors) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("name", sorted(set(registry.SCHEDULES) - {"plateau"}))
+@given(st.floats(0, 1), st.lists(st.floats(0, 9)))
+def test_no_schedule_but_plateau_looks_at_the_validations(name, progress, validations):
+    schedule = registry.resolve(registry.SCHEDULES, name)
+    assert schedule(progress, validations) == schedule(progress, ())
+
+
 def test_cosine_only_falls():
-    factors = [cosine(step / 100) for step in range(101)]
+    factors = [cosine(step / 100, ()) for step in range(101)]
     assert all(a > b for a, b in itertools.pairwise(factors))
+
+
+def test_one_cycle_is_two_equal_legs_and_then_far_below_its_start():
+    """Smith & Topin 2018: 0.1 -> 1 -> 0.1 over nine tenths, then on to 0.001."""
+    xs = [0, 0.225, 0.45, 0.675, 0.9, 0.95, 1.0, 1.2]
+    ys = [0.1, 0.55, 1.0, 0.55, 0.1, (0.1 + 0.001) / 2, 0.001, 0.001]
+    assert [one_cycle(x, ()) for x in xs] == pytest.approx(ys)
+    grid = np.linspace(0, 1, 301)
+    wanted = np.interp(grid, [0, 0.45, 0.9, 1], [0.1, 1, 0.1, 0.001])
+    np.testing.assert_allclose([one_cycle(x, ()) for x in grid], wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [50, 1000])
+def test_stlr_is_equation_3_of_howard_and_ruder(steps):
+    cut_frac, ratio = 0.1, 32
+    cut = math.floor(steps * cut_frac)
+    for t in range(steps):
+        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / cut_frac - 1))
+        assert stlr(t / steps, ()) == pytest.approx((1 + p * (ratio - 1)) / ratio, abs=1e-12)
+    assert stlr(1.0, ()) == stlr(2.0, ()) == pytest.approx(1 / 32)
+
+
+@pytest.mark.parametrize(
+    ("validations", "factor"),
+    [
+        ([], 1),
+        ([3.0], 1),
+        ([3.0, 2.0, 1.0], 1),
+        ([3.0, 3.0], 1 / 2),  # as good as the best is no improvement
+        ([3.0, 4.0, 2.0], 1 / 2),
+        ([3.0, 2.0, 2.5, 2.2, 1.9, 2.0], 1 / 8),  # 2.2 is better than the last, not the best
+        ([1.0] * 100, 0.001),
+    ],
+)
+def test_plateau_halves_after_each_evaluation_without_a_better_one(validations, factor):
+    for progress in (0.0, 0.4, 1.0):
+        assert plateau(progress, validations) == factor
 
 
 def test_warm_up_is_linear_and_ends_at_1():
