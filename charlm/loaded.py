@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from charlm.adaptation import CacheSettings, DynamicSettings
 from charlm.config import SETTINGS
 from charlm.errors import DataError, RunError, UsageError
 from charlm.generation.decoder import Decoder, decoder_of
@@ -19,8 +20,7 @@ from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
 from charlm.settings import BadValue
 from charlm.text.lines import line_batches
-from charlm.text.part_files import Part
-from charlm.text.token_cache import TokenCache, prepare_whole
+from charlm.text.token_cache import prepare_whole
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ class Model:
         *,
         window: int | None = None,
         windows: int | None = None,
+        dynamic: bool | DynamicSettings = False,
+        cache: bool | CacheSettings = False,
         seed: int = 1,
         encoding: str = "utf-8",
         errors: str = "strict",
@@ -122,13 +124,23 @@ class Model:
         threads: int | str = "auto",
         device: str = "auto",
         kernel: str = "auto",
-    ) -> dict[str, float | int | None]:
+    ) -> dict[str, Any]:
         """Figures of a text: the keys of `charlm evaluate --json`.
 
         Without texts, of the run's own test (or valid) part: DataError if its tokens are gone.
+        `dynamic`, `cache`: figures of dynamic evaluation and with a neural cache beside them,
+        True or with settings of `charlm.adaptation`.
         """
         from charlm.evaluation.measure import measure, measure_windows
+        from charlm.evaluation.measure_adapting import measure_cached, measure_dynamic
+        from charlm.evaluation.own_text import held_out_part, training_ids
 
+        if window is not None and (dynamic or cache):
+            raise UsageError(
+                f"--{'dynamic' if dynamic else 'cache'} goes on from token to token, and --window "
+                "begins anew with each window",
+                "Give one of them.",
+            )
         for name, number in (("window", window), ("windows", windows)):
             if number is not None and number < 1:
                 raise UsageError(f"{name} is {number}; needed: a whole number from 1")
@@ -146,28 +158,20 @@ class Model:
                     say=say,
                 )
             else:
-                part = self._own_part(say)
+                part = held_out_part(self.stored, self.config.model.direction, say)
             about = (model, self.tokenizer, part.ids, part.documents, part.counts)
-            if window is None:
-                return measure(*about).as_dict()
-            direction = self.config.model.direction
-            return measure_windows(*about, window, windows, seed, direction).as_dict()
-
-    def _own_part(self, say: Callable[[str], None]) -> Part:
-        hint = "Name a text to measure on."
-        if self.stored.kind != "run":
-            raise DataError(f"{self.stored.path} holds no text: it was exported", hint)
-        try:
-            cache = TokenCache.open(RunDirectory.open(self.stored.path).cache)
-            cache.verify(self.config.model.direction)
-            parts = cache.parts
-        except RunError as error:
-            raise DataError(f"the run's own text is gone: {error.what}", hint) from error
-        for name in ("test", "valid"):
-            if name in parts:
-                say(f"Measuring the run's own {name} part.")
-                return parts[name]
-        raise DataError(f"{self.stored.path} has neither a test nor a valid part", hint)
+            if window is not None:
+                direction = self.config.model.direction
+                return measure_windows(*about, window, windows, seed, direction).as_dict()
+            figures: dict[str, Any] = measure(*about).as_dict()
+            if dynamic:
+                settings = DynamicSettings() if dynamic is True else dynamic
+                usual = training_ids(self.stored, self.config.model.direction)
+                figures["dynamic"] = measure_dynamic(*about, settings, usual, say).as_dict()
+            if cache:
+                chosen = CacheSettings() if cache is True else cache
+                figures["cache"] = measure_cached(*about, chosen, say).as_dict()
+            return figures
 
     def score(self, lines: Iterable[str], *, carry_state: bool = False) -> Iterator["ScoredLine"]:
         """Bits of each line, as `charlm score`. A line may hold its line break at the end.

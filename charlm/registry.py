@@ -66,6 +66,11 @@ LOGIT_FILTERS = {
     "typical_p": "charlm.generation.filters:typical_p",
 }
 
+DYNAMIC_RULES = {
+    "rms": "charlm.evaluation.dynamic_rules:Rms",
+    "sgd": "charlm.evaluation.dynamic_rules:Sgd",
+}
+
 
 def resolve(table: dict[str, str], name: str) -> Any:
     """The object that `table` holds under `name`; KeyError if there is none."""

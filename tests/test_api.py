@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import charlm
+from charlm.adaptation import CacheSettings, DynamicSettings
 from charlm.errors import DataError, RunError, UsageError
 from charlm.training.listener import Listener
 
@@ -292,6 +293,24 @@ class TestScoreAndEvaluate:
         some = model.evaluate(window=20, windows=4, seed=1)
         assert some["tokens"] == 80
         assert some != model.evaluate(window=20, windows=4, seed=2)
+
+    def test_adapting_figures_take_settings(self, model, tiny_text):
+        usual = model.evaluate(dynamic=True, cache=True)
+        assert set(usual) == EVALUATE_KEYS | {"dynamic", "cache"}
+        settings = {
+            "dynamic": DynamicSettings(dynamic_lr=0.02),
+            "cache": CacheSettings(cache_size=9),
+        }
+        other = model.evaluate(**settings)
+        for way in settings:
+            assert set(other[way]) == EVALUATE_KEYS
+            assert other[way]["nats_per_token"] != usual[way]["nats_per_token"]
+            assert model.evaluate(**{way: settings[way]})[way] == other[way]
+        assert model.evaluate() == {key: usual[key] for key in EVALUATE_KEYS}
+        with pytest.raises(UsageError, match="--dynamic-lr is -1"):
+            DynamicSettings(dynamic_lr=-1)
+        with pytest.raises(UsageError, match="--window"):
+            model.evaluate(window=3, cache=True)
 
     def test_bf16_is_near_and_asked_for(self, model):
         exact, narrow = model.evaluate(), model.evaluate(precision="bf16")

@@ -6,17 +6,20 @@ from typing import Any
 
 import typer
 
+from charlm.adaptation import CacheSettings, DynamicSettings
 from charlm.cli.verbs import (
     Context,
     SharedSettings,
     checked,
+    given,
     parameter,
     point_out_unused_pipe,
     setting_option,
+    settings_options,
     standard_input,
 )
 from charlm.errors import UsageError
-from charlm.settings import Setting
+from charlm.settings import Setting, settings_in
 
 _WINDOW = Setting("tokens a window, each from the empty state", least=1, most=1e9, none=True)
 _WINDOWS = Setting("so many random windows instead of all", least=1, most=1e9, none=True)
@@ -30,6 +33,8 @@ _SHARED = SharedSettings(
     "optimisation.seed",
     "optimisation.kernel",
 )
+
+_LEARNING, _CACHE = "Dynamic evaluation", "Neural cache"
 
 PARAMETERS = [
     parameter(
@@ -46,6 +51,28 @@ PARAMETERS = [
     ),
     setting_option("window", int, _WINDOW, None),
     setting_option("windows", int, _WINDOWS, None),
+    parameter(
+        "dynamic",
+        bool,
+        typer.Option(
+            "--dynamic",
+            help="go on learning from the text; figures beside",
+            rich_help_panel=_LEARNING,
+        ),
+        False,
+    ),
+    *settings_options(DynamicSettings, _LEARNING),
+    parameter(
+        "cache",
+        bool,
+        typer.Option(
+            "--cache",
+            help="what followed before counts more; figures beside",
+            rich_help_panel=_CACHE,
+        ),
+        False,
+    ),
+    *settings_options(CacheSettings, _CACHE),
     *_SHARED.options,
 ]
 
@@ -62,6 +89,10 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
     shared = _SHARED.read(values)
     if values["seed"] is not None and windows is None:
         raise UsageError("--seed draws the random windows of --windows", "Give --windows too.")
+    adapting = {
+        name: _adapting(name, kind, values)
+        for name, kind in (("dynamic", DynamicSettings), ("cache", CacheSettings))
+    }
     texts = values["texts"] or []
     for name in ("encoding", "errors"):
         if values[name] is not None and not texts:
@@ -73,11 +104,37 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
 
     model = api.load(values["run"])
     figures = model.evaluate(
-        texts, window=window, windows=windows, stdin=stdin, say=context.messages.say, **shared
+        texts,
+        window=window,
+        windows=windows,
+        stdin=stdin,
+        say=context.messages.say,
+        **adapting,
+        **shared,
     )
     if context.as_json:
         context.output.json(figures)
         return
+    _show(context, figures)
+
+
+def _show(context: Context, figures: Mapping[str, Any], prefix: str = "") -> None:
     for key, value in figures.items():
-        shown = f"{value:.6g}" if isinstance(value, float) else f"{value}"
-        context.output.line(f"{key}\t{shown}")
+        if isinstance(value, Mapping):
+            _show(context, value, f"{key}.")
+        else:
+            shown = f"{value:.6g}" if isinstance(value, float) else f"{value}"
+            context.output.line(f"{prefix}{key}\t{shown}")
+
+
+def _adapting(name: str, kind: type, values: Mapping[str, Any]) -> Any:
+    """The settings that go with --dynamic or --cache; False without it."""
+    options = {field.name: field.option for field in settings_in(kind)}
+    chosen = given(values, options)
+    settings = kind(**chosen)
+    if values[name]:
+        return settings
+    if chosen:
+        option = options[next(iter(chosen))]
+        raise UsageError(f"{option} belongs to --{name}, which is not given", f"Give --{name} too.")
+    return False

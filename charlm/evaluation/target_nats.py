@@ -50,6 +50,7 @@ class TargetNats:
     ) -> np.ndarray:
         """-log p of -log q; in logarithms, for q may be too small for a float."""
         mass = self.grammar.floor_mass[states]
-        with np.errstate(divide="ignore"):  # most tokens have no floor
+        # Most tokens have no floor; a model that has diverged puts out what is no number.
+        with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.log(mass * self.grammar.floor[states, targets])
-        return np.asarray(-np.logaddexp(np.log1p(-mass) - softmax, floor))
+            return np.asarray(-np.logaddexp(np.log1p(-mass) - softmax, floor))

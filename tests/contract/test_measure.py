@@ -192,6 +192,45 @@ def test_table_for_people_has_the_same_figures(tiny_run: Path, text: Path) -> No
         assert float(rows[key]) == pytest.approx(value, rel=1e-5)
 
 
+def test_adapting_figures_stand_beside_the_static_ones(tiny_run: Path, text: Path) -> None:
+    static = evaluate(tiny_run, text)
+    found = evaluate(tiny_run, text, "--dynamic", "--cache")
+    assert list(found) == [*KEYS.split(), "dynamic", "cache"]
+    assert {key: found[key] for key in static} == static
+    for way in ("dynamic", "cache"):
+        assert list(found[way]) == KEYS.split()
+        for key in ("tokens", "characters", "bytes", "words"):
+            assert found[way][key] == static[key]
+        # The same words in other orders, again and again: there is something to adapt to.
+        assert found[way]["nats_per_token"] < static["nats_per_token"]
+        alone = evaluate(tiny_run, text, f"--{way}")
+        assert alone == {**static, way: found[way]}
+    done = call("evaluate", tiny_run, text, "--dynamic", "--cache")
+    rows = dict(line.split("\t") for line in done.out.splitlines())
+    for way in ("dynamic", "cache"):
+        for key, value in found[way].items():
+            assert float(rows[f"{way}.{key}"]) == pytest.approx(value, rel=1e-5)
+    assert len(rows) == 3 * len(static)
+    assert "Dynamic evaluation: " in done.err and "Neural cache: " in done.err
+
+
+def test_usual_gradients_are_the_training_texts_where_it_is_there(
+    tiny_run: Path, text: Path, tmp_path: Path
+) -> None:
+    exported = tmp_path / "model"
+    assert call("export", tiny_run, exported).code == 0
+    there, gone = (call("evaluate", run, text, "--dynamic") for run in (tiny_run, exported))
+    assert there.code == gone.code == 0
+    assert there.out.splitlines()[:10] == gone.out.splitlines()[:10]
+    assert there.out != gone.out
+    assert "training text is not there" in gone.err
+    assert "training text is not there" not in there.err
+    plain = [call("evaluate", run, text, "--dynamic", "--dynamic-rule", "sgd")
+             for run in (tiny_run, exported)]  # fmt: skip
+    assert plain[0].out == plain[1].out
+    assert not any("training text" in done.err for done in plain)
+
+
 def test_files_are_documents_of_their_own(
     tiny_run: Path, tmp_path: Path, words: Callable[[int, int], str]
 ) -> None:
@@ -248,6 +287,14 @@ ROWS = {
         ("--seed", ["--window", "7", "--windows", "3"],
          ["--window", "7", "--windows", "3", "--seed", "2"], results_differ),
         ("--encoding", [], ["--encoding", "latin-1"], results_differ),
+        ("--dynamic", [], ["--dynamic"], results_differ),
+        *((option, ["--dynamic"], ["--dynamic", option, value], results_differ)
+          for option, value in (("--dynamic-rule", "sgd"), ("--dynamic-lr", "0.01"),
+                                ("--dynamic-decay", "0.1"), ("--dynamic-segment", "7"))),
+        ("--cache", [], ["--cache"], results_differ),
+        *((option, ["--cache"], ["--cache", option, value], results_differ)
+          for option, value in (("--cache-size", "100"), ("--cache-theta", "0.5"),
+                                ("--cache-weight", "0.2"))),
     ],
     "score": [
         *SHARED,

@@ -42,7 +42,8 @@ MORE = {
     "train": "-o --errors --temporal-dropout-mask --last-hidden-size --forget-bias --bias "
     "--no-bias --variable-bptt --no-variable-bptt --tensorboard --no-tensorboard",
     "generate": "--no-greedy --encoding --errors",
-    "evaluate": "--encoding --errors --threads --device --seed --kernel",
+    "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
+    "--dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta --cache-weight",
     "score": "--encoding --errors --precision --threads --device --kernel",
     "info": "",
     "export": "",
@@ -52,7 +53,7 @@ MORE = {
 NOT_YET = {
     "train": "--vocab-size --word-split --word-oov --lowercase --init-from",
     "generate": "",
-    "evaluate": "--dynamic --cache",
+    "evaluate": "",
     "score": "",
     "info": "",
     "export": "",
@@ -112,7 +113,9 @@ DEFAULTS = {
     "evaluate": {
         "--window": "none", "--windows": "none", "--encoding": "utf-8", "--errors": "strict",
         "--precision": "auto", "--threads": "auto", "--device": "auto", "--seed": "1",
-        "--kernel": "auto",
+        "--kernel": "auto", "--dynamic-rule": "rms", "--dynamic-lr": "auto",
+        "--dynamic-decay": "0.001", "--dynamic-segment": "20", "--cache-size": "2000",
+        "--cache-theta": "1", "--cache-weight": "0.1",
     },
     "score": {
         "--encoding": "utf-8", "--errors": "strict", "--precision": "auto", "--threads": "auto",

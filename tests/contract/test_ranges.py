@@ -38,6 +38,9 @@ NUMBERS = {
     "evaluate": {
         "--window": ("a whole number", False), "--windows": ("a whole number", False),
         "--threads": ("a whole number", False), "--seed": ("a whole number", True),
+        "--dynamic-lr": ("a number", False), "--dynamic-decay": ("a number", True),
+        "--dynamic-segment": ("a whole number", False), "--cache-size": ("a whole number", False),
+        "--cache-theta": ("a number", True), "--cache-weight": ("a number", True),
     },
     "score": {"--threads": ("a whole number", False)},
 }  # fmt: skip
@@ -51,6 +54,10 @@ TOO_MUCH = {
         ),
         "--ema": "1",
         "--reset-probability": "1.001", "--hidden-size": "1000000000", "--layers": "65",
+    },
+    "evaluate": {
+        "--dynamic-decay": "1.001", "--dynamic-segment": "10001", "--cache-weight": "1",
+        "--cache-size": "1000001",
     },
     "generate": {
         "--top-p": "1.001", "--min-p": "1.001", "--typical-p": "1.001", "--beam": "1025",
@@ -151,6 +158,15 @@ def test_option_that_the_rest_cannot_use_is_refused(
         ("evaluate", ("--seed", "3")),
         ("evaluate", ("--encoding", "latin-1")),
         ("evaluate", ("--errors", "replace")),
+        ("evaluate", ("--dynamic-rule", "sgd")),
+        ("evaluate", ("--dynamic-lr", "0.1")),
+        ("evaluate", ("--dynamic-decay", "0.1")),
+        ("evaluate", ("--cache", "--dynamic-segment", "9")),
+        ("evaluate", ("--dynamic", "--cache-size", "9")),
+        ("evaluate", ("--cache-theta", "0.1")),
+        ("evaluate", ("--cache-weight", "0.1")),
+        ("evaluate", ("--dynamic", "--window", "9")),
+        ("evaluate", ("--cache", "--window", "9")),
         ("generate", ("--greedy", "--temperature", "0.5")),
         ("generate", ("--greedy", "--top-k", "5")),
         ("generate", ("--greedy", "--top-p", "0.5")),

@@ -13,8 +13,8 @@ def float64_weights(model):
     return {name: p.detach().double().numpy() for name, p in model.named_parameters()}
 
 
-def logits(weights, inputs):
-    """(N, V) after each of the tokens `inputs` (N,), from the empty state."""
+def outputs(weights, inputs):
+    """(N, H) of the last layer after each of the tokens `inputs` (N,), from the empty state."""
     x = weights["embedding.weight"][inputs][:, None]  # (N, 1, E)
     layers = sum(name.endswith("weight_hh") for name in weights)
     for layer in range(layers):
@@ -24,7 +24,12 @@ def logits(weights, inputs):
         ]
         zeros = np.zeros((1, named[1].shape[1]))
         x, *_ = forward(Problem(x, zeros, zeros, *named, zeros, zeros, zeros))
-    y = x[:, 0]
+    return x[:, 0]
+
+
+def logits(weights, inputs):
+    """(N, V) after each of the tokens `inputs` (N,), from the empty state."""
+    y = outputs(weights, inputs)
     if "projection.weight" in weights:
         y = y @ weights["projection.weight"].T
     return (

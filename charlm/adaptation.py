@@ -1,0 +1,54 @@
+"""How a model may adapt to a text while it is measured on it: what a person chooses.
+
+What is done with it is in evaluation/dynamic.py and evaluation/neural_cache.py; importing this
+file imports nothing heavy.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from charlm import registry
+from charlm.settings import AUTO, Setting, read_settings
+
+HELP = "`charlm evaluate --help` shows every option with its range."
+
+
+@dataclass(frozen=True)
+class DynamicSettings:
+    """Dynamic evaluation (evaluation/dynamic.py). UsageError: a value outside its range."""
+
+    dynamic_rule: Annotated[
+        str,
+        Setting(
+            "steps in units of each weight's usual gradient, or plain ones",
+            choices=tuple(registry.DYNAMIC_RULES),
+        ),
+    ] = "rms"
+    dynamic_lr: Annotated[
+        float, Setting("learning rate; auto: rms 0.001, sgd 0.1", above=0, most=1e4, auto=True)
+    ] = AUTO
+    dynamic_decay: Annotated[
+        float, Setting("share of the way back to the trained weights, a segment", least=0, most=1)
+    ] = 0.001
+    dynamic_segment: Annotated[
+        int, Setting("tokens scored, then learned from, at a time", least=1, most=10_000)
+    ] = 20
+
+    def __post_init__(self) -> None:
+        read_settings(self, HELP)
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """The neural cache (evaluation/neural_cache.py). UsageError: a value outside its range."""
+
+    cache_size: Annotated[
+        int, Setting("how many tokens back it remembers", least=1, most=1_000_000)
+    ] = 2000
+    cache_theta: Annotated[
+        float, Setting("how much more moments like this one count", least=0, most=1e4)
+    ] = 1.0
+    cache_weight: Annotated[float, Setting("its share of each probability", least=0, below=1)] = 0.1
+
+    def __post_init__(self) -> None:
+        read_settings(self, HELP)

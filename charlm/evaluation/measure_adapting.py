@@ -1,0 +1,68 @@
+"""What a model charges for a text to which it adapts on the way, and how fast that goes."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from charlm.adaptation import CacheSettings, DynamicSettings
+from charlm.evaluation.dynamic import DynamicEvaluation
+from charlm.evaluation.dynamic_rules import Rms
+from charlm.evaluation.figures import Figures
+from charlm.evaluation.neural_cache import cached_nats
+from charlm.model.language_model import LanguageModel
+from charlm.text.counts import TextCounts
+from charlm.text.tokenizers.base import Tokenizer
+
+Say = Callable[[str], None]
+
+
+def measure_dynamic(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    documents: np.ndarray,
+    counts: TextCounts,
+    settings: DynamicSettings,
+    training_ids: np.ndarray | None,
+    say: Say,
+) -> Figures:
+    """Every token of ids (N,) once, by dynamic evaluation; the model is left as it was.
+
+    training_ids: what the model was trained on, where there is some of it.
+    """
+    with DynamicEvaluation(model, tokenizer, settings) as evaluation:
+        if isinstance(evaluation.rule, Rms):
+            if training_ids is None:
+                say(
+                    "Dynamic evaluation: the training text is not there; usual gradients are taken "
+                    "from this text as it goes."
+                )
+            else:
+                evaluation.note_usual_gradients(training_ids)
+        nats = _timed_sum("Dynamic evaluation", evaluation.read(ids, documents), len(ids), say)
+    return Figures(nats, len(ids), counts)
+
+
+def measure_cached(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    documents: np.ndarray,
+    counts: TextCounts,
+    settings: CacheSettings,
+    say: Say,
+) -> Figures:
+    """Every token of ids (N,) once, with a neural cache beside the model."""
+    found = cached_nats(model, tokenizer, ids, documents, settings)
+    return Figures(_timed_sum("Neural cache", found, len(ids), say), len(ids), counts)
+
+
+def _timed_sum(what: str, parts: Iterator[np.ndarray], tokens: int, say: Say) -> float:
+    begin = time.monotonic()
+    nats = sum(float(part.sum()) for part in parts)
+    seconds = time.monotonic() - begin
+    say(
+        f"{what}: {tokens:,} tokens in {seconds:.1f} s, {tokens / max(seconds, 1e-9):,.0f} a second"
+    )
+    return nats

@@ -1,0 +1,42 @@
+"""The text that a run was trained and measured on, where its tokens are still there."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from charlm.errors import DataError, RunError
+from charlm.runs.directory import RunDirectory
+from charlm.runs.export import StoredModel
+from charlm.text.part_files import Part
+from charlm.text.token_cache import TokenCache
+
+
+def _parts(stored: StoredModel, direction: str) -> dict[str, Part]:
+    """RunError: they are gone or damaged, or do not run in this direction."""
+    if stored.kind != "run":
+        raise RunError(f"{stored.path} holds no text: it was exported")
+    cache = TokenCache.open(RunDirectory.open(stored.path).cache)
+    cache.verify(direction)
+    return cache.parts
+
+
+def held_out_part(stored: StoredModel, direction: str, say: Callable[[str], None]) -> Part:
+    """The run's test part, else its valid part; DataError where there is neither."""
+    hint = "Name a text to measure on."
+    try:
+        parts = _parts(stored, direction)
+    except RunError as error:
+        raise DataError(f"the run's own text is not there: {error.what}", hint) from error
+    for name in ("test", "valid"):
+        if name in parts:
+            say(f"Measuring the run's own {name} part.")
+            return parts[name]
+    raise DataError(f"{stored.path} has neither a test nor a valid part", hint)
+
+
+def training_ids(stored: StoredModel, direction: str) -> np.ndarray | None:
+    """The tokens that the run was trained on, or None where they are not there."""
+    try:
+        return _parts(stored, direction)["train"].ids
+    except RunError:
+        return None
