@@ -65,8 +65,7 @@ def measure_windows(
     if how_many is not None:
         stretches = [(piece.begin, piece.end) for piece in pieces]
         counts = count_stretches(tokenizer, ids, stretches, direction)
-    nats = sum(float(reading.nats.sum()) for _, reading in reader.read(ids, pieces))
-    return Figures(nats, sum(len(piece) for piece in pieces), counts)
+    return Figures(reader.sum_apart(ids, pieces), sum(len(piece) for piece in pieces), counts)
 
 
 def count_stretches(

@@ -97,6 +97,27 @@ class TokenReader:
             yield from zip(group, self._read_group(ids, group), strict=True)
 
     @torch.inference_mode()
+    def sum_apart(self, ids: np.ndarray, pieces: list[Piece]) -> float:
+        """-log p of all tokens of fresh pieces together, the more side by side the shorter
+        they are."""
+        streams = max(STREAMS, STREAMS * CHUNK // max(map(len, pieces)))
+        nats = 0.0
+        for first in range(0, len(pieces), streams):
+            group = pieces[first : first + streams]
+            state = self.model.empty_state(len(group))
+            spelling = np.array([piece.grammar_state for piece in group])
+            chunk = 0
+            while group:
+                self.check()
+                found, state, spelling = self._chunk(ids, group, chunk, state, spelling)
+                left = np.array([len(piece) for piece in group]) - chunk * CHUNK
+                nats += float(found[np.arange(len(found))[:, None] < left].sum())
+                keep = np.flatnonzero(left > CHUNK).tolist()
+                group, chunk = [group[column] for column in keep], chunk + 1
+                state, spelling = _columns(state, keep), spelling[keep]
+        return nats
+
+    @torch.inference_mode()
     def _read_group(self, ids: np.ndarray, group: list[Piece]) -> list[Reading]:
         readings = [Reading(np.empty(len(piece))) for piece in group]
         for p, reading in enumerate(readings):
@@ -150,7 +171,7 @@ class TokenReader:
                 place = slice(begin, begin + count)
                 before = reading.nats[place].copy()
                 reading.nats[place] = nats[:count, column]
-                after = _column(state, column)
+                after = _columns(state, [column])
                 if p in distance:
                     moved = float(np.abs(reading.nats[place] - before).sum())
                     reading.moved += moved
@@ -162,8 +183,7 @@ class TokenReader:
                 if begin + count < len(group[p]):
                     keep.append(column)
             if len(keep) < len(active):
-                state = tuple(tuple(part[keep] for part in layer) for layer in state)
-                spelling = spelling[keep]
+                state, spelling = _columns(state, keep), spelling[keep]
                 active = [active[column] for column in keep]
             chunk += 1
 
@@ -204,8 +224,8 @@ def _distance(a: StackState, b: StackState) -> float:
     )
 
 
-def _column(state: StackState, column: int) -> StackState:
-    return tuple(tuple(part[column : column + 1] for part in layer) for layer in state)
+def _columns(state: StackState, columns: list[int]) -> StackState:
+    return tuple(tuple(part[columns] for part in layer) for layer in state)
 
 
 def _concatenate(states: list[StackState]) -> StackState:

@@ -248,6 +248,23 @@ def test_windows_are_read_apart_from_the_empty_state_after_the_true_token(window
         assert found.nats == pytest.approx(measured(model, tokenizer, text).nats, rel=1e-9)
 
 
+@pytest.mark.parametrize(("window", "passes"), [(1, 8), (3, 8), (8, 8), (20, 12)])
+def test_short_windows_are_read_many_side_by_side(monkeypatch, window, passes):
+    """A pass takes 4 x 16 tokens, however short the windows."""
+    cut(monkeypatch, 4, 16, 1, 1)
+    tokenizer = tokenizer_of()
+    model, text = model_of(tokenizer, layers=1), Text(tokenizer, [english(20, seed=6)[:480]])
+    calls = []
+    chunk = module.TokenReader._chunk
+    monkeypatch.setattr(
+        module.TokenReader, "_chunk", lambda *about: calls.append(1) or chunk(*about)
+    )
+    wanted = windows_by_hand(model, tokenizer, text, range(0, 480, window), window).sum()
+    about = (model, tokenizer, text.ids, text.documents, text.counts)
+    assert measure_windows(*about, window, None, 1).nats == pytest.approx(wanted, rel=1e-9)
+    assert len(calls) == passes
+
+
 def test_random_windows_follow_the_seed_and_count_their_own_text():
     tokenizer = tokenizer_of()
     plain = english(40, seed=6)
