@@ -5,7 +5,7 @@
 
 with g the gradient of the segment's mean loss (nats), w_0 the trained weights, MS the mean
 square of such gradients, for each weight its own, and m the mean of sqrt(MS) over all weights
-(Krause et al. 2018, "Dynamic Evaluation of Neural Sequence Models", eq. 4 to 9).
+(Krause et al. 2018, "Dynamic Evaluation of Neural Sequence Models", sec. 5).
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 Tensors = list[Tensor]
-EPSILON = 1e-3  # as in the authors' code
+EPSILON = 1e-3  # measured: scripts/LOG.md
 RENEW = 1.1  # what follows from MS is made anew when so many times more segments are in it
 
 
@@ -35,7 +35,7 @@ class DynamicRule(ABC):
 
 
 class Sgd(DynamicRule):
-    """Plain gradient steps: eq. 4."""
+    """Plain gradient steps."""
 
     usual_lr = 0.1
 
@@ -46,7 +46,7 @@ class Sgd(DynamicRule):
 
 
 class Rms(DynamicRule):
-    """Steps in units of each weight's usual gradient, a decay in proportion to it: eq. 5 to 9.
+    """Steps in units of each weight's usual gradient, a decay in proportion to it.
 
     The usual gradients are those that `note` was given before the first step; where there were
     none, those of the steps so far, each one's own included.

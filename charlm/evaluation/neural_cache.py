@@ -5,7 +5,7 @@
 
 with h_i the model's output at an earlier place i of the document, at most `size` places back,
 and x_{i+1} the token that came next there (Grave et al. 2017, "Improving Neural Language Models
-with a Continuous Cache", eq. 2 to 5). Of the tokens that it has, those count that are legal at
+with a Continuous Cache", sec. 3). Of the tokens that it has, those count that are legal at
 this place; where there is none, p is p_model, so that the legal tokens' sum is 1 everywhere.
 Nothing is learned, and the cache is empty where a document begins.
 """

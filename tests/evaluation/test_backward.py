@@ -68,7 +68,12 @@ def test_a_text_costs_what_the_reversed_one_costs(mirrored, tmp_path):
     text = "she came to ward four.\nthe end"
     (tmp_path / "t").write_text(text)
     (tmp_path / "r").write_text(text[::-1])
-    for options in ({}, {"window": 5}, {"window": 5, "windows": 3}):
+    for options in (
+        {},
+        {"window": 5},
+        {"window": 5, "windows": 3},
+        {"dynamic": True, "cache": True},
+    ):
         figures = back.evaluate([tmp_path / "t"], **options)
         assert figures == ahead.evaluate([tmp_path / "r"], **options)
     assert back.evaluate() == ahead.evaluate()
