@@ -10,42 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from charlm import registry
+from charlm.config_text import Corpus, Tokenizer
 from charlm.settings import AUTO, Setting, fields_of
 
 
 def _probability(help: str) -> Setting:
     return Setting(help, least=0, below=1, auto=True)
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Where the text comes from and how it is cut."""
-
-    valid: Annotated[str | None, Setting("text to validate on (file or folder)", none=True)] = None
-    test: Annotated[str | None, Setting("text to test on (file or folder)", none=True)] = None
-    valid_fraction: Annotated[
-        float, Setting("share of the text to validate on: its tail", least=0, below=1)
-    ] = 0.1
-    test_fraction: Annotated[
-        float, Setting("share of the text to test on: its very end", least=0, below=1)
-    ] = 0.0
-    encoding: Annotated[str, Setting("encoding of the text")] = "utf-8"
-    errors: Annotated[
-        str, Setting("what to do with bytes that are not text", choices=("strict", "replace"))
-    ] = "strict"
-
-
-@dataclass(frozen=True)
-class Tokenizer:
-    """How text becomes ids."""
-
-    tokenizer: Annotated[str, Setting("what a token is", choices=tuple(registry.TOKENIZERS))] = (
-        "char"
-    )
-    min_count: Annotated[
-        int,
-        Setting("spell what is seen fewer times than this (char: 2)", least=1, auto=True),
-    ] = AUTO
 
 
 @dataclass(frozen=True)

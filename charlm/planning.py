@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,7 +68,7 @@ class Plan:
 def read_text(
     request: Request, folder: Path, listener: Listener, check: Callable[[], None]
 ) -> tuple[TokenCache, Tokenizer]:
-    corpus, t = request.config.corpus, request.config.tokenizer
+    corpus = request.config.corpus
 
     def progress(characters: int) -> None:
         check()
@@ -77,9 +77,7 @@ def read_text(
     return prepare(
         request.sources,
         folder=folder,
-        fit_or_tokenizer=TokenizerSettings(
-            kind=t.tokenizer, min_count=None if t.min_count == AUTO else t.min_count
-        ),
+        fit_or_tokenizer=_tokenizer_settings(request.config),
         valid=[corpus.valid] if corpus.valid else None,
         test=[corpus.test] if corpus.test else None,
         valid_fraction=corpus.valid_fraction,
@@ -91,6 +89,11 @@ def read_text(
         say=listener.say,
         progress=progress,
     )
+
+
+def _tokenizer_settings(config: Config) -> TokenizerSettings:
+    given = {name: value for name, value in asdict(config.tokenizer).items() if value != AUTO}
+    return TokenizerSettings(kind=given.pop("tokenizer"), **given)
 
 
 def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:

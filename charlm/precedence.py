@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from charlm import registry
 from charlm.config import SETTINGS, Config, Model
 from charlm.errors import UsageError
 from charlm.settings import AUTO, BadValue, Field, nearest
@@ -83,8 +84,13 @@ def _contradictions(config: Config) -> list[str]:
             f"--valid-fraction {corpus.valid_fraction:g} and --test-fraction "
             f"{corpus.test_fraction:g} leave nothing to train on; needed: a sum below 1"
         )
-    if config.tokenizer.tokenizer == "byte" and config.tokenizer.min_count != AUTO:
-        found.append("--min-count means nothing to --tokenizer byte: every byte is in it")
+    t = config.tokenizer
+    usable = {"tokenizer", "lowercase", *registry.TOKENIZER_SETTINGS[t.tokenizer]}
+    found += [
+        f"--{name.replace('_', '-')} means nothing to --tokenizer {t.tokenizer}"
+        for name, value in asdict(t).items()
+        if value != AUTO and name not in usable
+    ]
     found += _unused_by_cell(config.model)
     if reg.temporal_dropout == 0:
         for name in ("temporal_dropout_kind", "temporal_dropout_mask"):

@@ -11,6 +11,18 @@ from typing import Any
 TOKENIZERS = {
     "byte": "charlm.text.tokenizers.byte:ByteTokenizer",
     "char": "charlm.text.tokenizers.char:CharTokenizer",
+    "word": "charlm.text.tokenizers.word:WordTokenizer",
+    "unigram": "charlm.text.tokenizers.subword:UnigramTokenizer",
+    "bpe": "charlm.text.tokenizers.subword:BpeTokenizer",
+}
+
+# The settings of [tokenizer] that each kind can use; `lowercase` is for all.
+TOKENIZER_SETTINGS: dict[str, tuple[str, ...]] = {
+    "byte": (),
+    "char": ("min_count",),
+    "word": ("vocab_size", "min_count", "word_split", "word_oov"),
+    "unigram": ("vocab_size",),
+    "bpe": ("vocab_size",),
 }
 
 CELLS = {

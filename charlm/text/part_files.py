@@ -101,7 +101,7 @@ class PartWriter:
         self._documents_path = documents_path(folder, part)
         self._file = _create(ids_path(folder, part))
         self._digest = hashlib.sha256()
-        self._tokens = 0
+        self.tokens = 0
         self._offsets: list[int] = []
         self._new_document = True
 
@@ -116,12 +116,12 @@ class PartWriter:
         if not len(ids):
             return
         if self._new_document:
-            self._offsets.append(self._tokens)
+            self._offsets.append(self.tokens)
             self._new_document = False
         data = ids.astype(ids.dtype.newbyteorder("<"), copy=False).tobytes()
         self._file.write(data)
         self._digest.update(data)
-        self._tokens += len(ids)
+        self.tokens += len(ids)
 
     def end_document(self) -> None:
         """What comes next is another document."""
@@ -137,7 +137,7 @@ class PartWriter:
         return PartEntry(
             role=role,
             span=span,
-            tokens=self._tokens,
+            tokens=self.tokens,
             documents=len(self._offsets),
             counts=counts,
             ids_sha256=self._digest.hexdigest(),

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 import numpy.typing as npt
 
-from charlm.errors import MachineError, RunError
+from charlm.errors import DataError, MachineError, RunError
 from charlm.storage.atomic import write_atomically
 from charlm.text.corpus import (
     BLOCK_CHARACTERS,
@@ -173,7 +173,7 @@ def prepare(
             else:
                 role, span = spans["train"]
                 training_text = chain.from_iterable(corpus.texts(role, *span))
-                tokenizer = fit_tokenizer(fit_or_tokenizer, training_text)
+                tokenizer = fit_tokenizer(fit_or_tokenizer, training_text, say)
             _clear(folder)
             parts = {
                 part: _write(folder, part, corpus, *spans[part], tokenizer, direction, progress)
@@ -267,9 +267,11 @@ def _write(
     counter = TextCounter()
 
     def encoded(document: Iterator[str]) -> Iterator[npt.NDArray[Any]]:
+        continues = False
         for block in document:
             counter.add(block)
-            yield tokenizer.encode(block)
+            yield tokenizer.encode(block, continues)
+            continues = not block.endswith("\n")
             if progress is not None:
                 progress(len(block))
 
@@ -282,4 +284,9 @@ def _write(
                 writer.add(ids)
             writer.end_document()
             counter.end_document()
+        if not writer.tokens:
+            raise DataError(
+                f"The {part} text is a line of whitespace, which --word-oov unk does not keep.",
+                "Give more text, or leave --word-oov out.",
+            )
         return writer.finish(role, span, counter.counts)

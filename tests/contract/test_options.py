@@ -39,8 +39,8 @@ CONTRACT = {
 
 # Beyond the contract.
 MORE = {
-    "train": "-o --errors --temporal-dropout-mask --last-hidden-size --forget-bias --bias "
-    "--no-bias --variable-bptt --no-variable-bptt --tensorboard --no-tensorboard",
+    "train": "-o --errors --no-lowercase --temporal-dropout-mask --last-hidden-size --forget-bias "
+    "--bias --no-bias --variable-bptt --no-variable-bptt --tensorboard --no-tensorboard",
     "generate": "--no-greedy --encoding --errors",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
     "--dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta --cache-weight",
@@ -51,7 +51,7 @@ MORE = {
 
 # In the contract and still to come. Take a name away here when its option is there.
 NOT_YET = {
-    "train": "--vocab-size --word-split --word-oov --lowercase --init-from",
+    "train": "--init-from",
     "generate": "",
     "evaluate": "",
     "score": "",
@@ -73,7 +73,7 @@ CHOICES = {
     "LOGIT_FILTERS": "temperature top_k top_p min_p typical_p repetition_penalty",
 }
 CHOICES_NOT_YET = {
-    "TOKENIZERS": "word unigram bpe",
+    "TOKENIZERS": "",
     "CELLS": "",
     "TEMPORAL_DROPOUTS": "",
     "INITIALISATIONS": "",
@@ -86,6 +86,7 @@ CHOICES_NOT_YET = {
 DEFAULTS = {
     "train": {
         "--valid-fraction": "0.1", "--test-fraction": "0", "--tokenizer": "char",
+        "--lowercase": "False",
         "--encoding": "utf-8", "--errors": "strict", "--cell": "lstm", "--dropout": "1",
         "--clip-norm": "1", "--save-every": "30", "--seed": "1", "--valid": "none",
         "--test": "none", "--epochs": "none", "--steps": "none", "--patience": "none",
@@ -94,7 +95,8 @@ DEFAULTS = {
         "--reset-probability": "0.03", "--bias": "True",
         "--activation-penalty": "0", "--temporal-activation-penalty": "0",
         **dict.fromkeys(
-            ("--layers", "--hidden-size", "--embedding-size", "--tie-weights", "--min-count",
+            ("--layers", "--hidden-size", "--embedding-size", "--tie-weights", "--vocab-size",
+             "--min-count", "--word-split", "--word-oov",
              "--inter-layer-dropout", "--temporal-dropout", "--temporal-dropout-kind",
              "--temporal-dropout-mask", "--input-dropout", "--output-dropout", "--weight-decay",
              "--lr", "--schedule", "--warmup-steps", "--batch-size", "--bptt", "--precision",

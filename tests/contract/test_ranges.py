@@ -10,6 +10,7 @@ from contract.command import call
 NUMBERS = {
     "train": {
         "--valid-fraction": ("a number", True), "--test-fraction": ("a number", True),
+        "--vocab-size": ("a whole number", False),
         "--min-count": ("a whole number", False), "--layers": ("a whole number", False),
         "--hidden-size": ("a whole number", False), "--embedding-size": ("a whole number", False),
         "--last-hidden-size": ("a whole number", False), "--forget-bias": ("a number", True),
@@ -112,6 +113,8 @@ def test_senseless_number_is_refused(
         ("--temporal-dropout-kind", "weightdrop", "weight-drop"),
         ("--init", "ortogonal", "orthogonal"),
         ("--precision", "fp23", "fp32"),
+        ("--word-split", "whitespaces", "whitespace"),
+        ("--word-oov", "spel", "spell"),
     ],
 )
 def test_unknown_word_is_answered_with_the_nearest(
@@ -127,6 +130,12 @@ def test_unknown_word_is_answered_with_the_nearest(
     "arguments",
     [
         ("--tokenizer", "byte", "--min-count", "3"),
+        ("--tokenizer", "bpe", "--min-count", "3"),
+        ("--vocab-size", "300"),
+        ("--tokenizer", "byte", "--vocab-size", "300"),
+        ("--word-split", "unicode"),
+        ("--tokenizer", "unigram", "--word-split", "whitespace"),
+        ("--tokenizer", "byte", "--word-oov", "spell"),
         ("--layers", "1", "--inter-layer-dropout", "0.5"),
         ("--temporal-dropout", "0", "--temporal-dropout-kind", "weight-drop"),
         ("--temporal-dropout-kind", "weight-drop", "--temporal-dropout-mask", "shared"),

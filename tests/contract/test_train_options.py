@@ -84,10 +84,10 @@ def weights(ran: Ran) -> str:
     return ran.weights
 
 
-def part(name: str) -> Observe:
+def part(name: str, key: str = "characters") -> Observe:
     def observe(ran: Ran) -> Any:
         found = ran.summary[name]
-        return None if found is None else found["characters"]
+        return None if found is None else found[key]
 
     return observe
 
@@ -131,6 +131,15 @@ ROWS = [
     Row("--errors", "strict", "replace", lambda ran: ran.code, is_(3, 0), text="invalid"),
     Row("--tokenizer", None, "byte", summary("parameters")),
     Row("--min-count", "1", "50", summary("parameters"), fewer),
+    Row("--vocab-size", None, "262", summary("parameters"), fewer,
+        also={"--tokenizer": "word", "--min-count": "1"}),
+    # At "e." the first cuts once more than the second.
+    Row("--word-split", "unicode", "whitespace", part("valid", "tokens"), fewer,
+        also={"--tokenizer": "word"}),
+    Row("--word-oov", "spell", "unk", summary("parameters"), fewer,
+        also={"--tokenizer": "word"}),
+    Row("--lowercase", None, "yes", summary("parameters"), fewer, text="capitals"),
+    Row("--no-lowercase", "yes", "no", summary("parameters"), more, text="capitals"),
     Row("--layers", "2", "3", summary("parameters"),
         # Another layer: W_ih and W_hh of 4 x 24 rows and two biases.
         lambda base, other: other - base == 96 * 24 + 96 * 24 + 96 + 96),
@@ -223,6 +232,7 @@ def texts(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         "thousand": b"abcd efgh\n" * 100,
         "accents": ("abcd efgh\n" * 90 + "abcd\u00e9 efg\n" * 5 + "abcd efgh\n" * 5).encode(),
         "invalid": b"abcd \xff efgh\n" * 100,
+        "capitals": b"Abcd Efgh\nabcd efgh\n" * 50,
         "other": b"twelve chars",
     }
     for name, content in contents.items():

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import CharlmError, DataError, MachineError, RunError, UsageError
+from charlm.registry import TOKENIZERS
 from charlm.text import direction, token_cache
 from charlm.text.counts import count_text
 from charlm.text.direction import reversed_units
@@ -459,3 +460,39 @@ def test_memory_stays_flat_for_a_document_read_from_its_end(tmp_path: Path) -> N
     tokens = (tmp_path / "c" / "train.ids").read_bytes()
     assert tokens == b"fedcba9876543210" * (1 << 20)
     assert most < 64 << 20
+
+
+@pytest.mark.parametrize("kind", list(TOKENIZERS))
+def test_a_line_longer_than_a_block_comes_back(tmp_path: Path, kind: str) -> None:
+    texts = ["one two, three " * 40 + "\nfour\n", "five  six" * 30, "\n\nseven"]
+    place = write(tmp_path, texts)
+    cache, tokenizer = prepare(
+        [place],
+        folder=tmp_path / "c",
+        fit_or_tokenizer=TokenizerSettings(kind=kind),
+        valid_fraction=0,
+        block_characters=37,
+    )
+    part = cache.parts["train"]
+    borders = [*part.documents.tolist(), len(part.ids)]
+    assert [tokenizer.decode(part.ids[a:b]) for a, b in pairwise(borders)] == texts
+
+
+def test_a_text_of_which_nothing_is_kept_is_refused(tmp_path: Path) -> None:
+    place = write(tmp_path, ["a b\n" * 20, " \t "])
+    settings = TokenizerSettings(kind="word", word_oov="unk")
+    with pytest.raises(DataError, match="The valid text is a line of whitespace"):
+        prepare([place], folder=tmp_path / "c", fit_or_tokenizer=settings, valid_fraction=2 / 83)
+
+
+def test_what_the_tokenizer_has_to_say_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = TokenizerSettings(kind="bpe", lowercase=True)
+    prepare(
+        [write(tmp_path, ["The Cat\n" * 9])],
+        folder=tmp_path / "c",
+        fit_or_tokenizer=settings,
+        say=said.append,
+    )
+    assert any("--lowercase" in message for message in said)
+    assert any("bpe: " in message for message in said)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlm.registry import TOKENIZERS
 from charlm.text.tokenizers.base import Grammar, TokenizerSettings, fit_tokenizer
 from charlm.training.batches import StreamBatches
 
@@ -147,7 +148,7 @@ def test_resets_come_as_often_as_asked_at_window_starts_and_keep_the_true_input(
     assert both == pytest.approx(p * p, abs=5 * p / math.sqrt(count)), "streams reset together"
 
 
-@pytest.mark.parametrize("kind", ["char", "byte"])
+@pytest.mark.parametrize("kind", list(TOKENIZERS))
 def test_spelling_states_are_those_of_reading_each_document_from_its_start(kind):
     """Documents full of spelled characters, so that windows begin inside of them."""
     texts = ["aab\né聞aβb", "𐍈b\n", "b聞聞聞\n\naéé"]

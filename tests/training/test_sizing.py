@@ -12,7 +12,8 @@ from charlm.training.sizing import MINIMUM_TOKENS, Facts, resolve
 
 # What means something while a run goes on, too: the library's kernel, evaluation by the clock.
 MAY_STAY_AUTO = {
-    "tokenizer.min_count", "optimisation.kernel", "budget.eval_every", "model.nonlinearity",
+    "tokenizer.vocab_size", "tokenizer.min_count", "tokenizer.word_split", "tokenizer.word_oov",
+    "optimisation.kernel", "budget.eval_every", "model.nonlinearity",
 }  # fmt: skip
 
 

@@ -1,23 +1,23 @@
 """What every tokenizer is: text to ids and back without loss, with a grammar of its ids."""
 
 import codecs
+import copy
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from charlm.errors import DataError, RunError, UsageError
-from charlm.registry import TOKENIZERS, resolve
+from charlm.errors import RunError, UsageError
+from charlm.registry import TOKENIZER_SETTINGS, TOKENIZERS, resolve
+from charlm.text.decoding import Say
 from charlm.text.stored import read_object
-
-DESCRIPTION = "tokenizer.json"
-FORMAT = 1
+from charlm.text.tokenizers.checks import DESCRIPTION, FORMAT, damaged, refuse_lone_surrogate
 
 # The floors under the model's probabilities. Between characters, 16 bits buy the start of a
 # spelled character and cost 2e-5 bits a token; within one the guess may be poorer, as it is
@@ -26,11 +26,19 @@ FREE_FLOOR_MASS = 2.0**-16
 SPELLING_FLOOR_MASS = 2.0**-4
 
 
+def say_nothing(message: str) -> None:
+    """Nobody is told."""
+
+
 class TokenizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person chooses about a tokenizer; None is the tokenizer's own default."""
 
     kind: str = "char"
+    vocab_size: int | None = None
     min_count: int | None = None
+    word_split: str | None = None
+    word_oov: str | None = None
+    lowercase: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,16 @@ class Grammar:
     legal: npt.NDArray[np.bool_]  # (S, V) at least one True in each row
     floor_mass: npt.NDArray[np.float64]  # (S,)
     floor: npt.NDArray[np.float64]  # (S, V) rows sum to 1, zero on illegal tokens
+    never_drawn: tuple[int, ...] = ()  # tokens that are read and measured, but not written
+
+    @cached_property
+    def drawable(self) -> npt.NDArray[np.bool_]:
+        """(S, V) what may be written in each state: `legal` without what is never drawn."""
+        if not self.never_drawn:
+            return self.legal
+        found = self.legal.copy()
+        found[:, self.never_drawn] = False
+        return found
 
     def run(
         self, state: npt.NDArray[Any], ids: npt.NDArray[Any]
@@ -86,7 +104,7 @@ class TokenStream:
 
     def __init__(self, token_bytes: Callable[[int], bytes]) -> None:
         self._token_bytes = token_bytes
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = _new_decoder()
 
     def feed(self, token: int) -> str:
         """The text that `token` completes; "" while a character is incomplete."""
@@ -96,13 +114,30 @@ class TokenStream:
         """U+FFFD for a character that was left incomplete, else ""."""
         return self._decoder.decode(b"", True)
 
+    def fork(self) -> Self:
+        """A stream of its own that has read the same."""
+        twin = copy.copy(self)
+        twin._decoder = _new_decoder()
+        twin._decoder.setstate(self._decoder.getstate())
+        return twin
+
+
+def _new_decoder() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")("replace")
+
 
 class Tokenizer(ABC):
-    """Text to ids and back: decode(encode(x)) == x for every str without lone surrogates."""
+    """Text to ids and back: decode(encode(x)) == x for every str without lone surrogates.
+
+    Two settings lose something and are made to: with `lowercase` it is x.lower() that comes
+    back, and unknown words become `unknown_id` where the tokenizer has one.
+    """
 
     kind: ClassVar[str]
     vocabulary_size: int
     boundary_id: int  # the line break; the unscored first input of an empty state
+    unknown_id: int | None = None
+    lowercase: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -115,10 +150,12 @@ class Tokenizer(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, blocks: Iterable[str], settings: TokenizerSettings) -> Self:
-        """The tokenizer for a training text, which comes in blocks, in order.
+    def fit(
+        cls, blocks: Iterable[str], settings: TokenizerSettings, say: Say = say_nothing
+    ) -> Self:
+        """The tokenizer for a training text, which comes in blocks, in order; as `fit_tokenizer`.
 
-        UsageError: a setting that this tokenizer does not have, or out of its range.
+        UsageError: a setting out of its range. DataError: a text that nothing can be made of.
         """
 
     @classmethod
@@ -130,21 +167,56 @@ class Tokenizer(ABC):
     def to_files(self) -> dict[str, bytes]:
         """What is stored under tokenizer/: file name to content."""
 
-    @abstractmethod
-    def encode(self, text: str) -> npt.NDArray[Any]:
-        """The ids of `text`, (N,) of `dtype`; DataError for a lone surrogate."""
+    def encode(self, text: str, continues: bool = False) -> npt.NDArray[Any]:
+        """The ids of `text`, (N,) of `dtype`; DataError for a lone surrogate.
+
+        `continues`: it goes on within the line that the text before it ended in.
+        """
+        try:
+            return self._encode(text.lower() if self.lowercase else text, continues)
+        except UnicodeEncodeError as problem:
+            refuse_lone_surrogate(problem)
+
+    def count_unknown(self, ids: npt.NDArray[Any]) -> int:
+        """How many of `ids` stand for unknown words."""
+        return 0 if self.unknown_id is None else int(np.count_nonzero(ids == self.unknown_id))
+
+    def encode_prompt(self, text: str) -> npt.NDArray[Any]:
+        """The ids of a text that something will be written after.
+
+        They may leave out a space at its end, as most words begin with the space before them.
+        """
+        return self.encode(text)
+
+    def openings(self, prompt: str) -> npt.NDArray[np.bool_] | None:
+        """(V,) the tokens that can come first after a prompt; None where any can."""
+        return None
 
     @abstractmethod
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of `ids`, with U+FFFD where they do not spell legal UTF-8."""
 
     @abstractmethod
-    def stream(self) -> TokenStream:
-        """A decoder for ids that come one by one; its pieces join to what `decode` gives."""
+    def stream(self, after: str = "") -> TokenStream:
+        """A decoder for ids that come one by one and follow the text `after`.
+
+        After nothing, its pieces join to what `decode` gives.
+        """
 
     @abstractmethod
     def token_text(self, token: int) -> str:
         """The token as people read it: the character, <0xE4> for a byte, <spell> for a marker."""
+
+    @abstractmethod
+    def token_identity(self, token: int) -> tuple[str, str | int]:
+        """What the token stands for: ("text", "a"), ("byte", 228), ("marker", "spell"), ...
+
+        Unique within a tokenizer, and the same in two of them where it means the same.
+        """
+
+    @abstractmethod
+    def _encode(self, text: str, continues: bool) -> npt.NDArray[Any]:
+        """As `encode`; UnicodeEncodeError for a lone surrogate."""
 
     @abstractmethod
     def _grammar(self) -> Grammar: ...
@@ -158,66 +230,56 @@ def smallest_dtype(vocabulary_size: int) -> np.dtype[Any]:
     return np.dtype("<u4")
 
 
-def checked_ids(ids: npt.ArrayLike, vocabulary_size: int) -> npt.NDArray[np.intp]:
-    """`ids` as indices; ValueError where one is outside the vocabulary."""
-    found = np.atleast_1d(np.asarray(ids, np.intp))
-    if found.size and not (found.min() >= 0 and found.max() < vocabulary_size):
-        raise ValueError(f"token ids must be in 0..{vocabulary_size - 1}")
-    return found
-
-
-def refuse_lone_surrogate(problem: UnicodeEncodeError) -> NoReturn:
-    """DataError for the half of a surrogate pair that a str may hold and UTF-8 cannot."""
-    code = ord(problem.object[problem.start])
-    raise DataError(
-        f"The text has a lone surrogate, U+{code:04X}, at character {problem.start}; "
-        "no UTF-8 text can hold it.",
-        "Remove it, or replace it by U+FFFD.",
-    ) from problem
-
-
-def only_file(files: Mapping[str, bytes]) -> bytes:
-    """The content of `tokenizer.json`, which must be there and alone."""
-    if set(files) != {DESCRIPTION}:
-        raise RunError(
-            f"tokenizer/ holds {', '.join(sorted(files)) or 'nothing'}; needed: {DESCRIPTION} "
-            "alone.",
-            "Restore the run from a copy, or train again.",
-        )
-    return files[DESCRIPTION]
-
-
 class _Description(msgspec.Struct):
     format: int
     kind: str
+    lowercase: bool = False
 
 
 def load_tokenizer(files: Mapping[str, bytes]) -> Tokenizer:
     """The tokenizer stored in `files`; RunError where they are damaged or of an unknown kind."""
     if DESCRIPTION not in files:
-        raise RunError(
-            f"tokenizer/ has no {DESCRIPTION}.", "Restore the run from a copy, or train again."
-        )
-    kind = read_object(files[DESCRIPTION], _Description, DESCRIPTION, FORMAT).kind
+        raise damaged(f"tokenizer/ has no {DESCRIPTION}.")
+    found = read_object(files[DESCRIPTION], _Description, DESCRIPTION, FORMAT)
+    kind = found.kind
     if kind not in TOKENIZERS:
         raise RunError(
             f"{DESCRIPTION} names the tokenizer {kind!r}; known: {', '.join(TOKENIZERS)}.",
             "Use the charlm that wrote it, or a newer one.",
         )
     loaded: Tokenizer = resolve(TOKENIZERS, kind).from_files(files)
+    loaded.lowercase = found.lowercase
     return loaded
 
 
-def fit_tokenizer(settings: TokenizerSettings, blocks: Iterable[str]) -> Tokenizer:
+def fit_tokenizer(
+    settings: TokenizerSettings, blocks: Iterable[str], say: Say = say_nothing
+) -> Tokenizer:
     """The tokenizer that `settings` asks for, fitted on the training text in `blocks`.
 
-    UsageError: an unknown kind, or a setting that the kind does not have.
+    `say` hears what a person should know of it. UsageError: an unknown kind, or a setting
+    that the kind does not have. DataError: a text that nothing can be made of.
     """
-    if settings.kind not in TOKENIZERS:
-        near = difflib.get_close_matches(settings.kind, TOKENIZERS, 1)
+    kind = settings.kind
+    if kind not in TOKENIZERS:
+        near = difflib.get_close_matches(kind, TOKENIZERS, 1)
         raise UsageError(
-            f"There is no tokenizer {settings.kind!r}; there are: {', '.join(TOKENIZERS)}.",
+            f"There is no tokenizer {kind!r}; there are: {', '.join(TOKENIZERS)}.",
             f"Did you mean --tokenizer {near[0]}?" if near else "Choose one with --tokenizer.",
         )
-    fitted: Tokenizer = resolve(TOKENIZERS, settings.kind).fit(blocks, settings)
+    for name in sorted({name for names in TOKENIZER_SETTINGS.values() for name in names}):
+        if getattr(settings, name) is not None and name not in TOKENIZER_SETTINGS[kind]:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {getattr(settings, name)} has no meaning for "
+                f"--tokenizer {kind}.",
+                "Leave it out, or choose another tokenizer.",
+            )
+    if settings.lowercase:
+        say("--lowercase loses which letters are capitals; no text will have one.")
+        blocks = (block.lower() for block in blocks)
+    try:
+        fitted: Tokenizer = resolve(TOKENIZERS, kind).fit(blocks, settings, say)
+    except UnicodeEncodeError as problem:
+        refuse_lone_surrogate(problem)
+    fitted.lowercase = settings.lowercase
     return fitted

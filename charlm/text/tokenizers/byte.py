@@ -7,27 +7,25 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from charlm.errors import UsageError
+from charlm.text.decoding import Say
 from charlm.text.stored import json_bytes, read_object
 from charlm.text.tokenizers import utf8
 from charlm.text.tokenizers.base import (
-    DESCRIPTION,
-    FORMAT,
     FREE_FLOOR_MASS,
     SPELLING_FLOOR_MASS,
     Grammar,
     Tokenizer,
     TokenizerSettings,
     TokenStream,
-    checked_ids,
-    only_file,
-    refuse_lone_surrogate,
+    say_nothing,
 )
+from charlm.text.tokenizers.checks import DESCRIPTION, FORMAT, checked_ids, exact_files
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     format: Literal[1] = 1
     kind: Literal["byte"] = "byte"
+    lowercase: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class ByteTokenizer(Tokenizer):
@@ -38,37 +36,34 @@ class ByteTokenizer(Tokenizer):
     boundary_id = 10
 
     @classmethod
-    def fit(cls, blocks: Iterable[str], settings: TokenizerSettings) -> Self:
-        if settings.min_count is not None:
-            raise UsageError(
-                f"--min-count {settings.min_count} has no meaning for byte tokens: all 256 bytes "
-                "are in the vocabulary.",
-                "Leave --min-count out, or use --tokenizer char.",
-            )
+    def fit(
+        cls, blocks: Iterable[str], settings: TokenizerSettings, say: Say = say_nothing
+    ) -> Self:
         return cls()
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        read_object(only_file(files), _Stored, DESCRIPTION, FORMAT)
+        (data,) = exact_files(files, DESCRIPTION)
+        read_object(data, _Stored, DESCRIPTION, FORMAT)
         return cls()
 
     def to_files(self) -> dict[str, bytes]:
-        return {DESCRIPTION: json_bytes(_Stored())}
+        return {DESCRIPTION: json_bytes(_Stored(lowercase=self.lowercase or msgspec.UNSET))}
 
-    def encode(self, text: str) -> npt.NDArray[Any]:
-        try:
-            return np.frombuffer(bytearray(text.encode("utf-8")), np.uint8)
-        except UnicodeEncodeError as problem:
-            refuse_lone_surrogate(problem)
+    def _encode(self, text: str, continues: bool) -> npt.NDArray[Any]:
+        return np.frombuffer(bytearray(text.encode("utf-8")), np.uint8)
 
     def decode(self, ids: npt.ArrayLike) -> str:
         return checked_ids(ids, 256).astype(np.uint8).tobytes().decode("utf-8", "replace")
 
-    def stream(self) -> TokenStream:
+    def stream(self, after: str = "") -> TokenStream:
         return TokenStream(lambda token: bytes((token,)))
 
     def token_text(self, token: int) -> str:
         return chr(token) if token < 0x80 else f"<0x{token:02X}>"
+
+    def token_identity(self, token: int) -> tuple[str, str | int]:
+        return ("text", chr(token)) if token < 0x80 else ("byte", token)
 
     def _grammar(self) -> Grammar:
         after, legal = utf8.automaton()

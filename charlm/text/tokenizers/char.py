@@ -13,21 +13,25 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from charlm.errors import RunError, UsageError
+from charlm.text.decoding import Say
 from charlm.text.stored import json_bytes, read_object
 from charlm.text.tokenizers import utf8
 from charlm.text.tokenizers.base import (
-    DESCRIPTION,
-    FORMAT,
     FREE_FLOOR_MASS,
     SPELLING_FLOOR_MASS,
     Grammar,
     Tokenizer,
     TokenizerSettings,
     TokenStream,
+    say_nothing,
+)
+from charlm.text.tokenizers.checks import (
+    DESCRIPTION,
+    FORMAT,
     checked_ids,
-    only_file,
-    refuse_lone_surrogate,
+    checked_min_count,
+    damaged,
+    exact_files,
 )
 
 DEFAULT_MIN_COUNT = 2
@@ -40,6 +44,7 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     characters: str
     format: Literal[1] = 1
     kind: Literal["char"] = "char"
+    lowercase: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class CharTokenizer(Tokenizer):
@@ -66,41 +71,39 @@ class CharTokenizer(Tokenizer):
         self._lengths[self._first_byte :] = 1
 
     @classmethod
-    def fit(cls, blocks: Iterable[str], settings: TokenizerSettings) -> Self:
-        least = DEFAULT_MIN_COUNT if settings.min_count is None else settings.min_count
-        if least < 1:
-            raise UsageError(
-                f"--min-count {least} is out of range: it must be at least 1.",
-                f"Leave it out for the default, {DEFAULT_MIN_COUNT}.",
-            )
+    def fit(
+        cls, blocks: Iterable[str], settings: TokenizerSettings, say: Say = say_nothing
+    ) -> Self:
+        least = checked_min_count(settings.min_count, DEFAULT_MIN_COUNT)
         counts = np.zeros(_CODE_POINTS, np.int64)
         for block in blocks:
-            found = np.bincount(_codes(block))
+            found = np.bincount(utf8.code_points(block))
             counts[: len(found)] += found
         counts[_LINE_BREAK] = max(counts[_LINE_BREAK], least)
         return cls(np.flatnonzero(counts >= least).astype(np.uint32))
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        characters = read_object(only_file(files), _Stored, DESCRIPTION, FORMAT).characters
+        (data,) = exact_files(files, DESCRIPTION)
+        characters = read_object(data, _Stored, DESCRIPTION, FORMAT).characters
         try:
             codes = utf8.code_points(characters)
         except UnicodeEncodeError:
             codes = np.zeros(0, np.uint32)
         if _LINE_BREAK not in codes or not bool(np.all(codes[1:] > codes[:-1])):
-            raise RunError(
+            raise damaged(
                 f"{DESCRIPTION} is damaged: its {len(characters)} characters must be in code "
-                "point order, each once, with the line break among them and no surrogate.",
-                "Restore the run from a copy, or train again.",
+                "point order, each once, with the line break among them and no surrogate."
             )
         return cls(codes)
 
     def to_files(self) -> dict[str, bytes]:
         characters = self._characters.astype("<u4").tobytes().decode("utf-32-le")
-        return {DESCRIPTION: json_bytes(_Stored(characters=characters))}
+        lowercase = self.lowercase or msgspec.UNSET
+        return {DESCRIPTION: json_bytes(_Stored(characters=characters, lowercase=lowercase))}
 
-    def encode(self, text: str) -> npt.NDArray[Any]:
-        codes = _codes(text)
+    def _encode(self, text: str, continues: bool) -> npt.NDArray[Any]:
+        codes = utf8.code_points(text)
         ids = self._id_of[codes]
         spelled = np.flatnonzero(ids == self._marker)
         if not spelled.size:
@@ -123,13 +126,20 @@ class CharTokenizer(Tokenizer):
         used = np.arange(4) < self._lengths[found][:, None]  # (N, 4)
         return self._bytes[found][used].tobytes().decode("utf-8", "replace")
 
-    def stream(self) -> TokenStream:
+    def stream(self, after: str = "") -> TokenStream:
         return TokenStream(lambda token: self._bytes[token, : self._lengths[token]].tobytes())
 
     def token_text(self, token: int) -> str:
         if token < self._marker:
             return chr(self._characters[token])
         return "<spell>" if token == self._marker else f"<0x{token - self._first_byte:02X}>"
+
+    def token_identity(self, token: int) -> tuple[str, str | int]:
+        if token < self._marker:
+            return ("text", chr(self._characters[token]))
+        if token == self._marker:
+            return ("marker", "spell")
+        return ("byte", token - self._first_byte)
 
     def _grammar(self) -> Grammar:
         after, legal_bytes = utf8.automaton()
@@ -152,10 +162,3 @@ class CharTokenizer(Tokenizer):
         floor[utf8.BETWEEN] = 0.0
         floor[utf8.BETWEEN, [marker, self.boundary_id]] = 0.5
         return Grammar(next_state=next_state, legal=legal, floor_mass=floor_mass, floor=floor)
-
-
-def _codes(text: str) -> npt.NDArray[np.uint32]:
-    try:
-        return utf8.code_points(text)
-    except UnicodeEncodeError as problem:
-        refuse_lone_surrogate(problem)
