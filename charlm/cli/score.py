@@ -83,7 +83,7 @@ def score(context: Context, values: Mapping[str, Any]) -> None:
         shown = line.text.removesuffix("\n")
         tokens = [model.tokenizer.token_text(int(token)) for token in line.ids]
         if context.as_json:
-            found = {
+            found: dict[str, Any] = {
                 "bits": line.bits,
                 "tokens": len(line.ids),
                 "bits_per_character": line.bits_per_character,
@@ -100,4 +100,6 @@ def score(context: Context, values: Mapping[str, Any]) -> None:
                 )
             )
         else:
-            out.line(f"{line.bits:.4f}\t{len(line.ids)}\t{line.bits_per_character:.4f}\t{shown}")
+            each = line.bits_per_character
+            each_shown = "-" if each is None else f"{each:.4f}"
+            out.line(f"{line.bits:.4f}\t{len(line.ids)}\t{each_shown}\t{shown}")

@@ -161,6 +161,10 @@ def _show_plan(context: Context, plan: Any) -> None:
     )
 
 
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
 def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
     rows: list[tuple[Any, ...]] = [
         ("steps", f"{summary['steps']:,}"),
@@ -172,10 +176,12 @@ def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
     for part in ("valid", "test"):
         figures = summary[part]
         if figures is not None:
+            # Without bits, where words are unknown, the perplexity.
+            bits = figures["bits_per_character"] is not None
+            keys = ["bits_per_character", "bits_per_byte"] if bits else ["perplexity", "oov_rate"]
             rows += [
-                (f"{part}: nats per token", f"{figures['nats_per_token']:.4f}"),
-                (f"{part}: bits per character", f"{figures['bits_per_character']:.4f}"),
-                (f"{part}: bits per byte", f"{figures['bits_per_byte']:.4f}"),
+                (f"{part}: {key.replace('_', ' ')}", _figure(figures[key]))
+                for key in ["nats_per_token", *keys]
             ]
     run = summary["run"]
     evaluated = summary["valid"] is not None

@@ -6,7 +6,9 @@
     word_perplexity     exp(nats / (whitespace-separated words + line breaks))
 
 All N tokens of the text are in the numerator, and all of its characters, bytes, words and
-line breaks in the denominators, whatever the tokenizer.
+line breaks in the denominators, whatever the tokenizer. Characters and bytes are those of the
+text as it was, before --lowercase. Where words are unknown (--word-oov unk) nobody was charged
+for spelling them, and there are no bits per character or byte.
 """
 
 import math
@@ -17,34 +19,42 @@ from charlm.text.counts import TextCounts
 
 @dataclass(frozen=True)
 class Figures:
-    """All nats that a model charged for a text of `tokens` tokens and these counts."""
+    """All nats that a model charged for a text of `tokens` tokens and these counts.
+
+    `unknown` of the tokens stand for unknown words. Counts of no character: they are not known.
+    """
 
     nats: float
     tokens: int
     counts: TextCounts
+    unknown: int = 0
 
     @property
     def nats_per_token(self) -> float:
         return self.nats / self.tokens
 
     @property
-    def bits_per_character(self) -> float:
-        return self.nats / math.log(2) / self.counts.characters
+    def bits_per_character(self) -> float | None:
+        return self._bits_per(self.counts.characters)
+
+    def _bits_per(self, count: int) -> float | None:
+        return None if self.unknown or not count else self.nats / math.log(2) / count
 
     def as_dict(self) -> dict[str, float | int | None]:
         """The keys of `charlm evaluate --json`."""
-        counts, bits = self.counts, self.nats / math.log(2)
+        counts = self.counts
+        words = self.tokens - counts.line_breaks  # of a tokenizer that has unknown ones
         return {
             "tokens": self.tokens,
-            "characters": counts.characters,
-            "bytes": counts.bytes,
+            "characters": counts.characters or None,
+            "bytes": counts.bytes or None,
             "words": counts.words,
             "nats_per_token": self.nats_per_token,
             "perplexity": _exp(self.nats_per_token),
-            "bits_per_character": bits / counts.characters,
-            "bits_per_byte": bits / counts.bytes,
+            "bits_per_character": self.bits_per_character,
+            "bits_per_byte": self._bits_per(counts.bytes),
             "word_perplexity": _exp(self.nats / (counts.words + counts.line_breaks or 1)),
-            "oov_rate": 0.0,
+            "oov_rate": self.unknown / words if self.unknown else 0.0,
         }
 
 

@@ -31,7 +31,7 @@ def measure(
         ids, documents, tokenizer.boundary_id, tokenizer.grammar, piece_length(len(ids))
     )
     nats = sum(float(reading.nats.sum()) for _, reading in reader.read(ids, pieces))
-    return Figures(nats, len(ids), counts)
+    return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
 
 
 def measure_windows(
@@ -65,7 +65,9 @@ def measure_windows(
     if how_many is not None:
         stretches = [(piece.begin, piece.end) for piece in pieces]
         counts = count_stretches(tokenizer, ids, stretches, direction)
-    return Figures(reader.sum_apart(ids, pieces), sum(len(piece) for piece in pieces), counts)
+    tokens = sum(len(piece) for piece in pieces)
+    unknown = sum(tokenizer.count_unknown(ids[piece.begin : piece.end]) for piece in pieces)
+    return Figures(reader.sum_apart(ids, pieces), tokens, counts, unknown)
 
 
 def count_stretches(
@@ -74,8 +76,14 @@ def count_stretches(
     stretches: Iterable[tuple[int, int]],
     direction: str,
 ) -> TextCounts:
-    """What the text of ids[begin:end] has of characters and words, each a document of its own."""
-    return count_text(
+    """What the text of ids[begin:end] has of characters and words, each a document of its own.
+
+    Of a tokenizer that knows unknown words, no characters and bytes: the text is not in the ids.
+    """
+    counts = count_text(
         tokenizer.decode(in_reading_order(ids[begin:end], tokenizer.grammar, direction))
         for begin, end in stretches
     )
+    if tokenizer.unknown_id is not None:
+        return TextCounts(words=counts.words, line_breaks=counts.line_breaks)
+    return counts

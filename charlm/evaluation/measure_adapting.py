@@ -41,7 +41,7 @@ def measure_dynamic(
             else:
                 evaluation.note_usual_gradients(training_ids)
         nats = _timed_sum("Dynamic evaluation", evaluation.read(ids, documents), len(ids), say)
-    return Figures(nats, len(ids), counts)
+    return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
 
 
 def measure_cached(
@@ -55,7 +55,8 @@ def measure_cached(
 ) -> Figures:
     """Every token of ids (N,) once, with a neural cache beside the model."""
     found = cached_nats(model, tokenizer, ids, documents, settings)
-    return Figures(_timed_sum("Neural cache", found, len(ids), say), len(ids), counts)
+    nats = _timed_sum("Neural cache", found, len(ids), say)
+    return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
 
 
 def _timed_sum(what: str, parts: Iterator[np.ndarray], tokens: int, say: Say) -> float:

@@ -20,14 +20,16 @@ class ScoredLine:
     text: str
     ids: np.ndarray  # (N,)
     token_bits: np.ndarray  # (N,)
+    unknown: int = 0  # tokens that stand for unknown words
 
     @property
     def bits(self) -> float:
         return float(self.token_bits.sum())
 
     @property
-    def bits_per_character(self) -> float:
-        return self.bits / len(self.text)
+    def bits_per_character(self) -> float | None:
+        """None where nobody was charged for spelling an unknown word."""
+        return None if self.unknown else self.bits / len(self.text)
 
 
 class LineScorer:
@@ -59,7 +61,10 @@ class LineScorer:
         self._last_token: int | None = None
 
     def score(self, lines: Sequence[str]) -> Iterator[ScoredLine]:
-        """The lines with their bits; no line may be empty (a line break is a token)."""
+        """The lines with their bits; no line may be empty (a line break is a token).
+
+        One of whitespace alone has no token where words are all that is kept (--word-oov unk).
+        """
         encoded = [self.tokenizer.encode(line) for line in lines]
         if self.carry_state:
             nats = self._carried(encoded)
@@ -68,7 +73,7 @@ class LineScorer:
         else:
             nats = self._apart(encoded)
         for line, ids, found in zip(lines, encoded, nats, strict=True):
-            yield ScoredLine(line, ids, found / np.log(2))
+            yield ScoredLine(line, ids, found / np.log(2), self.tokenizer.count_unknown(ids))
 
     def _from_the_end(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
         orders = [reversal(ids, self.tokenizer.grammar) for ids in encoded]
@@ -83,7 +88,7 @@ class LineScorer:
         order = sorted(range(len(encoded)), key=lambda n: len(encoded[n]))
         ids = np.concatenate([encoded[n] for n in order])
         starts = np.cumsum([0, *(len(encoded[n]) for n in order)])
-        nats = np.concatenate(list(self._read(ids, starts[:-1])))
+        nats = np.concatenate([np.empty(0), *self._read(ids, starts[:-1])])
         found = [np.empty(0)] * len(encoded)
         for place, n in enumerate(order):
             found[n] = nats[starts[place] : starts[place + 1]]
@@ -91,8 +96,11 @@ class LineScorer:
 
     def _carried(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
         ids = np.concatenate(encoded)
-        nats = np.concatenate(list(self._read(ids, np.zeros(1, np.int64), self._last_token)))
-        self._last_token = int(ids[-1])
+        if len(ids):
+            nats = np.concatenate(list(self._read(ids, np.zeros(1, np.int64), self._last_token)))
+            self._last_token = int(ids[-1])
+        else:
+            nats = np.empty(0)
         ends = np.cumsum([len(part) for part in encoded])
         return np.split(nats, ends[:-1])
 

@@ -11,6 +11,7 @@ from charlm.evaluation import scoring
 from charlm.evaluation import token_nats as module
 from charlm.evaluation.measure import measure
 from charlm.evaluation.scoring import LineScorer
+from charlm.registry import TOKENIZERS
 from evaluation.models import Text, model_of, tokenizer_of
 
 LINES = ["\n", "The old 聞 lamp\n", "x\n", english(1, seed=7), "éééé\n", "\n", "no line break"]
@@ -30,7 +31,7 @@ def alone(model, tokenizer, line):
     return token_nats(weights, tokenizer.grammar, ids, tokenizer.boundary_id) / np.log(2)
 
 
-@pytest.mark.parametrize("kind", ["char", "byte"])
+@pytest.mark.parametrize("kind", list(TOKENIZERS))
 def test_each_line_costs_what_it_costs_alone(kind):
     tokenizer = tokenizer_of(kind)
     model = model_of(tokenizer)
