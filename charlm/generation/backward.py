@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from charlm.generation.context import Context
-from charlm.generation.writing import FREE, TextStream, Writing, last_line
+from charlm.generation.writing import FREE, TextStream, Writing
 from charlm.text.direction import reversed_units
 from charlm.text.tokenizers.base import Tokenizer
 
@@ -28,11 +28,13 @@ class BackwardWriting(Writing):
     @classmethod
     def prompt_ids(cls, tokenizer: Tokenizer, prompt: str) -> list[int]:
         """The prompt's units from the last to the first."""
-        ids = super().prompt_ids(tokenizer, prompt)
-        return _reversed(tokenizer, ids)
+        return _reversed(tokenizer, tokenizer.encode(prompt).tolist())
 
     def _open_stream(self, context: Context) -> TextStream:
         return _BeforePrompt(context.tokenizer, context.ids)
+
+    def _first_tokens(self, context: Context) -> None:
+        return None
 
     def _in_order(self, text: str) -> str:
         return text[::-1]
@@ -55,7 +57,7 @@ class _BeforePrompt:
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int]) -> None:
         self._tokenizer = tokenizer
-        self._line = _reversed(tokenizer, last_line(prompt, tokenizer.boundary_id))
+        self._line = _reversed(tokenizer, _last_line(prompt, tokenizer.boundary_id))
         self._unit: list[int] = []
         self._state = FREE
 
@@ -84,3 +86,11 @@ class _BeforePrompt:
 def _reversed(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     found = reversed_units(np.array(ids, np.intp), tokenizer.grammar)
     return [int(token) for token in found]
+
+
+def _last_line(ids: Sequence[int], boundary_id: int) -> Sequence[int]:
+    """What stands after the last line break."""
+    for place in range(len(ids), 0, -1):
+        if ids[place - 1] == boundary_id:
+            return ids[place:]
+    return ids

@@ -1,9 +1,9 @@
 """Beam search: the most probable continuations that can be found without drawing.
 
 The N places of the beam are held by texts that go on and texts that have ended alike, those of
-the fewest nats a token: nats = -sum log p under the model's own distribution over the legal
-tokens. Each step puts every legal token after every text that goes on; the search is over when
-none of the N does.
+the fewest nats a token: nats = -sum log p under the model's own distribution over what may
+be written. Each step puts every such token after every text that goes on; the search is over
+when none of the N does.
 
 Among texts of equally many tokens the fewest nats a token are the greatest probability. Texts
 that a stop text ends have fewer than those that go on; their probabilities themselves would not
@@ -67,9 +67,9 @@ def search(context: Context, writing: Writing, width: int) -> list[Sample]:
 
 
 def _nats(context: Context, state: Any, texts: Sequence[_Text]) -> npt.NDArray[np.float64]:
-    """What each text costs with each token after it; infinite where that is not legal."""
-    legal = context.tokenizer.grammar.legal[[text.writing.spelling for text in texts]]
-    logits = legal_only(context.decoder.logits(state).astype(np.float64), legal)
+    """What each text costs with each token after it; infinite where that may not be written."""
+    drawable = np.array([text.writing.drawable for text in texts])
+    logits = legal_only(context.decoder.logits(state).astype(np.float64), drawable)
     before = np.array([text.nats for text in texts])
     return before[:, None] - log_probabilities(logits)
 

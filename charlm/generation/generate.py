@@ -82,11 +82,10 @@ def _draw(
     context: Context, writing: Writing, settings: GenerationSettings, sample_index: int
 ) -> Iterator[Piece]:
     filters, sampler = pipeline(settings.sampling), Sampler(settings.seed, sample_index)
-    legal = context.tokenizer.grammar.legal
     history, state, nats = list(context.ids), context.state, 0.0
     while writing.goes_on:
         expected = context.decoder.logits(state)[0].astype(np.float64)
-        logits = legal_only(expected, legal[writing.spelling])
+        logits = legal_only(expected, writing.drawable)
         token = sampler.draw(filters(logits, history))
         nats += negative_log_probability(logits, token)
         history.append(token)

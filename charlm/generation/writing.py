@@ -1,9 +1,11 @@
 """From the tokens of a sample to its text: how far it is, what can be shown, when it ends."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from charlm.generation.context import Context
 from charlm.generation.settings import GenerationSettings
@@ -23,8 +25,8 @@ class Sample:
     """One finished text, without its prompt.
 
     `tokens` counts what was chosen, a stop text and what was cut off included;
-    `nats_per_token` is the mean of -log p under the model's own distribution over the legal
-    tokens, whatever the filters did, and None where nothing was chosen; `finish` is "stop"
+    `nats_per_token` is the mean of -log p under the model's own distribution over what
+    may be written, whatever the filters did, and None where nothing was chosen; `finish` is "stop"
     or "length".
     """
 
@@ -66,6 +68,7 @@ class Writing:
         self._length = settings.length
         self._in_characters = settings.length_unit == "characters"
         self._stream = self._open_stream(context)
+        self._openings = self._first_tokens(context)
         self._holder = StopHolder([self._in_order(stop) for stop in settings.stop])
         self._pieces: list[str] = []
         self._characters = 0  # stop texts among them
@@ -76,10 +79,13 @@ class Writing:
     @classmethod
     def prompt_ids(cls, tokenizer: Tokenizer, prompt: str) -> list[int]:
         """The prompt as the model reads it. DataError: a prompt that no UTF-8 text can hold."""
-        return [int(token) for token in tokenizer.encode(prompt)]
+        return [int(token) for token in tokenizer.encode_prompt(prompt)]
 
     def _open_stream(self, context: Context) -> TextStream:
-        return _AfterPrompt(context.tokenizer, context.ids)
+        return context.tokenizer.stream(context.prompt)
+
+    def _first_tokens(self, context: Context) -> npt.NDArray[np.bool_] | None:
+        return context.tokenizer.openings(context.prompt)
 
     def _in_order(self, text: str) -> str:
         """A text in the order in which its characters are written."""
@@ -93,6 +99,12 @@ class Writing:
         if self._in_characters:
             return self._characters < self._length and self._silent < FINISHING
         return self.tokens < self._length + (FINISHING if self.spelling != FREE else 0)
+
+    @property
+    def drawable(self) -> npt.NDArray[np.bool_]:
+        """(V,) the tokens that may come next."""
+        found: npt.NDArray[np.bool_] = self._grammar.drawable[self.spelling]
+        return found if self.tokens or self._openings is None else found & self._openings
 
     def feed(self, token: int) -> str:
         """Add a token; the text that can be shown now."""
@@ -135,48 +147,3 @@ class Writing:
         if text:
             self._pieces.append(text)
         return text
-
-
-class _AfterPrompt:
-    """The text that a tokenizer's stream gives beyond the prompt.
-
-    The stream reads the prompt's last line too, as a token's text may hang on the one before it
-    (a space between words); never on another line's.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int]) -> None:
-        self._tokenizer = tokenizer
-        self._stream = tokenizer.stream()
-        self._fed: list[int] = []
-        line = last_line(prompt, tokenizer.boundary_id)
-        self._left = len(tokenizer.decode(line))  # characters of the prompt still to come
-        for token in line:
-            self.feed(token)
-
-    def feed(self, token: int) -> str:
-        self._fed.append(token)
-        return self._new(self._stream.feed(token))
-
-    def finish(self) -> str:
-        return self._new(self._stream.finish())
-
-    def fork(self) -> "_AfterPrompt":
-        twin = copy.copy(self)
-        twin._stream = self._tokenizer.stream()  # only reading again gives it the same state
-        for token in self._fed:
-            twin._stream.feed(token)
-        twin._fed = self._fed.copy()
-        return twin
-
-    def _new(self, text: str) -> str:
-        old = min(self._left, len(text))
-        self._left -= old
-        return text[old:]
-
-
-def last_line(ids: Sequence[int], boundary_id: int) -> Sequence[int]:
-    """What stands after the last line break."""
-    for place in range(len(ids), 0, -1):
-        if ids[place - 1] == boundary_id:
-            return ids[place:]
-    return ids

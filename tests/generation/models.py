@@ -1,5 +1,7 @@
 """Small models for the tests: random weights for the decoder, and one that follows a script."""
 
+import copy
+
 import numpy as np
 
 from charlm.generation.decoder import Decoder
@@ -87,13 +89,18 @@ class Letters:
         stream = self.stream()
         return "".join(stream.feed(int(token)) for token in ids) + stream.finish()
 
-    def stream(self):
-        return LettersStream(self)
+    encode_prompt = encode
+
+    def openings(self, prompt):
+        return None
+
+    def stream(self, after=""):
+        return LettersStream(self, in_line=after[-1:] not in ("", "\n"))
 
 
 class LettersStream:
-    def __init__(self, tokenizer):
-        self.texts, self.in_line, self.spelled = tokenizer.texts, False, None
+    def __init__(self, tokenizer, in_line):
+        self.texts, self.in_line, self.spelled = tokenizer.texts, in_line, None
 
     def feed(self, token):
         text = self.texts[token]
@@ -111,3 +118,6 @@ class LettersStream:
 
     def finish(self):
         return ""
+
+    def fork(self):
+        return copy.copy(self)

@@ -86,13 +86,13 @@ class Syllables:
         np.full((2, 3), 1 / 3),
     )
 
-    def encode(self, text):
+    def encode_prompt(self, text):
         return np.array([], np.uint8)
 
-    def decode(self, ids):
-        return ""
+    def openings(self, prompt):
+        return None
 
-    def stream(self):
+    def stream(self, after=""):
         return self
 
     def feed(self, token):
