@@ -160,6 +160,22 @@ def test_option_that_the_rest_cannot_use_is_refused(
     assert all(word in refused.err for word in arguments if word.startswith("--"))
 
 
+def test_option_that_waits_for_evaluations_needs_a_validation_text_that_is_not_empty(
+    tmp_path: Path,
+) -> None:
+    """Of 5,000 characters, a ten-thousandth for each of two parts leaves nothing for the first."""
+    text = tmp_path / "text.txt"
+    text.write_text("abcd efgh\n" * 500)
+    fractions = ("--valid-fraction", "0.0001", "--test-fraction", "0.0001")
+    refused = call(
+        "train", text, "--out", tmp_path / "run", *fractions, "--optimizer", "nt-asgd", "--steps",
+        "2",
+    )  # fmt: skip
+    assert refused.code == 2
+    assert "--optimizer nt-asgd needs a validation text" in refused.err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("verb", "arguments"),
     [

@@ -59,8 +59,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class NanAtFullRate:
-    """The loss of step `step` is not a number as long as the rate was not halved: training
-    diverges at the same place in every process, and never in its retry. `also`: another fault."""
+    """The loss of step `step`, and the state it carries on, is not a number as long as the rate
+    was not halved: training diverges at the same place in every process, and never in its retry.
+    `also`: another fault."""
 
     step: int
     also: Fault | None = None
@@ -72,8 +73,15 @@ class NanAtFullRate:
 
         def step(loop, progress):
             task = loop.task
+
+            def loss(step):
+                found = _times_nan(task.loss(step))
+                nan = float("nan")
+                task.state = tuple(tuple(part * nan for part in layer) for layer in task.state)
+                return found
+
             if loop.state.lr_factor == 1 and loop.state.step == self.step - 1:
-                loop.task = SimpleNamespace(loss=lambda step: _times_nan(task.loss(step)))
+                loop.task = SimpleNamespace(loss=loss)
             try:
                 taken(loop, progress)
             finally:

@@ -1,5 +1,7 @@
 """Averages of weights: EMA and NT-ASGD against the sums of their papers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import charlm
+from charlm.runs import checkpoint
+from charlm.runs.metrics import read_metrics
 from charlm.training.averaging import (
     Averages,
     ExponentialAverage,
@@ -119,3 +124,46 @@ def test_averages_stand_in_the_parameters_and_go_again_exactly_whatever_happens(
 
 def test_without_a_rule_nothing_is_averaged():
     assert averaged(NoAverage(), {3: 1.0}, course(5)) == [None] * 5
+
+
+# A rate at which NT-ASGD's figures soon get worse than those six evaluations before.
+@pytest.mark.parametrize(
+    "how", [{"ema": 0.9, "lr": 0.05}, {"optimizer": "nt-asgd", "lr": 60.0}], ids=["ema", "nt-asgd"]
+)
+def test_the_averages_are_evaluated_sampled_and_saved_and_the_raw_weights_beside(
+    how: dict[str, float | str], tiny_text: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    summary = charlm.train(
+        [tiny_text],
+        run,
+        **how,
+        steps=24,
+        hidden_size=12,
+        batch_size=4,
+        bptt=16,
+        eval_every=1,
+        precision="fp32",
+        device="cpu",
+        threads=1,
+    )
+    last = checkpoint.load(run, "last")
+    assert any(
+        not np.array_equal(last.groups["raw"][name], averaged)
+        for name, averaged in last.groups["weights"].items()
+    )
+    # `last` as a run of its own: what every verb reads of it is what was evaluated then.
+    (run / "checkpoints/best").unlink()
+    model = charlm.load(run)
+    figures = {
+        record["step"]: record["nats_per_token"]
+        for record in read_metrics(run / "metrics.jsonl")
+        if record["split"] == "valid"
+    }
+    assert model.evaluate()["nats_per_token"] == pytest.approx(figures[24], rel=1e-5)
+    sample = (run / "samples/24.txt").read_text("utf-8")
+    assert model.generate(length=160, length_unit="characters", seed=1) == sample
+    # The summary is of the best one.
+    best = min(figures.values())
+    assert summary["valid"]["nats_per_token"] == pytest.approx(best, rel=1e-5)
+    assert figures[summary["best_step"]] == best

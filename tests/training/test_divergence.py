@@ -1,11 +1,17 @@
 """A loss, a gradient, a figure or a save that is not finite: one retry at half the rate, then 5."""
 
+import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+import charlm
 from charlm.errors import DivergedError
+from charlm.evaluation import validation
+from charlm.runs import checkpoint
+from charlm.runs.metrics import read_metrics
 from charlm.training.loop import StepLoss
 from training.test_loop import Bowl, Run
 
@@ -140,3 +146,29 @@ def test_a_rate_at_which_training_really_overflows_and_half_of_which_learns():
     assert run.task.seen.count(0) == 2, "it did not diverge"
     assert len(run.task.seen) < 2 * 60
     assert float(run.task.weight.detach()) == pytest.approx(1 - 0.95**60, abs=1e-3)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_whose_validation_figure_is_not_finite(
+    bad: float, times: int, tiny_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, calls = validation.measure, []
+
+    def measured(*arguments):
+        calls.append(1)
+        found = measure(*arguments)
+        return dataclasses.replace(found, nats=bad) if len(calls) in range(2, 2 + times) else found
+
+    monkeypatch.setattr(validation, "measure", measured)
+    how = {"steps": 8, "hidden_size": 8, "batch_size": 4, "bptt": 8, "eval_every": 2, "threads": 1}
+    run = tmp_path / "run"
+    if times == 1:
+        assert charlm.train([tiny_text], run, **how)["steps"] == 8
+    else:
+        with pytest.raises(DivergedError, match=r"the valid text costs (nan|inf) nats"):
+            charlm.train([tiny_text], run, **how)
+        assert checkpoint.load(run, "best").step == checkpoint.load(run, "last").step == 2
+    records = read_metrics(run / "metrics.jsonl")
+    figures = [record["nats_per_token"] for record in records if record["split"] == "valid"]
+    assert len(figures) == (4 if times == 1 else 1) and all(map(math.isfinite, figures))

@@ -15,6 +15,7 @@ from charlm.training.budget import Budget
 from charlm.training.interrupt import Interruption
 from charlm.training.listener import Listener
 from charlm.training.loop import Loop, Measured, StepLoss
+from charlm.training.schedules import plateau
 from charlm.training.state import Evaluations, TrainingState
 
 
@@ -192,6 +193,21 @@ def test_warm_up_multiplies_the_schedule():
     rates = [record["lr"] for record in run.records if record["split"] == "train"]
     wanted = [0.1 * (1 - s / 12) * min(1, (s + 1) / 4) for s in range(6)]
     assert rates == pytest.approx(wanted)
+
+
+def test_a_schedule_is_told_all_evaluations_so_far():
+    told = []
+
+    def schedule(progress, validations):
+        told.append((round(10 * progress), list(validations)))
+        return plateau(progress, validations)
+
+    run = Run(figures=[3.0, 4.0, 2.0], schedule=schedule, report_every=1)
+    run.loop.run()
+    assert told[3:5] == [(3, []), (4, [3.0])]
+    assert told[8:] == [(8, [3.0, 4.0]), (9, [3.0, 4.0])]
+    rates = [record["lr"] for record in run.records if record["split"] == "train"]
+    assert rates == [0.1] * 8 + [0.05] * 2
 
 
 def test_patience_counts_evaluations_since_the_best():
