@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint types check bench clean
+.PHONY: help install demo test lint types check conformance bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -35,6 +35,10 @@ types: install ## type check
 	$(BIN)/mypy
 
 check: lint types test ## the gate: lint, types, tests
+
+conformance: install ## every cell x dropout x kernel x precision, as a table: docs/conformance.md
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/pytest -p conformance_table --conformance-table docs/conformance.md \
+		tests/model/test_cell_conformance.py tests/training/test_resume_conformance.py
 
 bench: install ## speed, side by side with plain PyTorch
 	$(BIN)/python scripts/bench.py

@@ -4,7 +4,6 @@
 """
 
 import itertools
-from typing import NamedTuple
 
 import pytest
 import torch
@@ -12,39 +11,16 @@ import torch
 from charlm import registry
 from charlm.draws import Draws
 from charlm.model import dropout
-from charlm.model.cells.base import Cell, make_cell
+from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates, Extent
 from charlm.model.kernels import providers
 from charlm.model.stack import Border, RecurrentStack
+from model.kinds import CELLS, DROPOUTS, Kind
 
 T, B, E, SIZES, H = 5, 4, 3, (6, 7), 7
 
 
-class Kind(NamedTuple):
-    """A cell with its own options, with or without biases."""
-
-    cell: str
-    nonlinearity: str | None = None
-    bias: bool = True
-
-    def make(self) -> Cell:
-        return make_cell(self.cell, nonlinearity=self.nonlinearity)
-
-
-CELLS = {
-    **{cell: Kind(cell) for cell in registry.CELLS if cell != "rnn"},
-    **{f"rnn {name}": Kind("rnn", name) for name in ("sigmoid", "tanh", "relu")},
-    "gru-cho without biases": Kind("gru-cho", bias=False),
-    "rnn sigmoid without biases": Kind("rnn", "sigmoid", bias=False),
-}
 KERNELS = ("auto", "fused", "reference")
-DROPOUTS = {
-    "undropped": DropoutRates(),
-    **{kind: DropoutRates(temporal=0.4, temporal_kind=kind) for kind in registry.TEMPORAL_DROPOUTS},
-    "variational, a mask for each stream": DropoutRates(
-        temporal=0.4, temporal_kind="variational", temporal_mask="stream"
-    ),
-}
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 1e-2}
 DRAWS = Draws(7, 11)
 

@@ -1,0 +1,101 @@
+"""Starting from another run's weights (`--init-from`): its shapes, and its rows for our tokens.
+
+Howard & Ruder (2018), sec. 3.2, and their code: what both vocabularies have keeps its row of the
+embedding and of the decoder; what is new starts at the mean of all rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from charlm.config import SETTINGS, Config
+from charlm.errors import UsageError
+from charlm.loaded import Model
+from charlm.runs.export import read_model
+from charlm.runs.tensors import Tensors
+from charlm.settings import AUTO
+from charlm.text.tokenizers.base import Tokenizer
+
+# What the weights of the other run decide; what is left of `model` is how new ones would start.
+_DECIDED = tuple(
+    f"model.{name}"
+    for name in (
+        "cell", "layers", "hidden_size", "last_hidden_size", "embedding_size", "tie_weights",
+        "nonlinearity", "bias", "direction",
+    )
+)  # fmt: skip
+_USELESS = ("model.init", "model.forget_bias")
+_BY_TOKEN = ("embedding.weight", "decoder.weight", "decoder.bias")  # (V, ...)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Weights whose rows are those of another vocabulary."""
+
+    weights: Tensors
+    shared: int  # tokens that both vocabularies have
+    tokens: int
+
+
+def adopted(config: Config, given: Sequence[str]) -> Config:
+    """The configuration with what the run of `model.init_from` decides: its shapes, and its way
+    of tokenizing where nothing else is asked for.
+
+    UsageError where something else is asked for than its weights have; RunError where it is no run.
+    """
+    path = config.model.init_from
+    if path is None:
+        return config
+    source = Model(read_model(path)).config
+    values: dict[str, Any] = {}
+    problems = [
+        f"{SETTINGS[key].option} is given, and --init-from brings weights that have begun"
+        for key in _USELESS
+        if key in given
+    ]
+    for key in _DECIDED:
+        value, asked = source.get(key), config.get(key)
+        values[key] = value
+        if key in given and asked not in (value, AUTO):
+            problems.append(f"{SETTINGS[key].option} is {asked}, and the run has {value}")
+    if problems:
+        raise UsageError(
+            f"--init-from {path}: " + "; ".join(problems), "Leave them out, or --init-from."
+        )
+    values |= {
+        key: source.get(key)
+        for key in SETTINGS
+        if key.startswith("tokenizer.") and not _tokenizing_given(given)
+    }
+    return config.with_values(values)
+
+
+def _tokenizing_given(given: Sequence[str]) -> bool:
+    return any(key.startswith("tokenizer.") for key in given)
+
+
+def initial_weights(config: Config, tokenizer: Tokenizer) -> Mapped:
+    """The weights of the run of `model.init_from` for the tokens of `tokenizer`."""
+    source = Model(read_model(config.model.init_from))
+    return mapped(source.stored.weights, source.tokenizer, tokenizer)
+
+
+def mapped(weights: Mapping[str, Any], source: Tokenizer, target: Tokenizer) -> Mapped:
+    """`weights` with a row for each token of `target`: the one of the same token of `source`,
+    or the mean of them all."""
+    place = {source.token_identity(token): token for token in range(source.vocabulary_size)}
+    rows = np.array(
+        [place.get(target.token_identity(token), -1) for token in range(target.vocabulary_size)]
+    )
+    known = rows >= 0
+    found: Tensors = {}
+    for name, array in weights.items():
+        if name not in _BY_TOKEN:
+            found[name] = array
+            continue
+        found[name] = np.empty((len(rows), *array.shape[1:]), array.dtype)
+        found[name][known] = array[rows[known]]
+        found[name][~known] = array.mean(axis=0, dtype=np.float64)
+    return Mapped(found, int(known.sum()), len(rows))
