@@ -77,6 +77,7 @@ def plan(
     texts: Sequence[str | Path],
     *,
     config: Config,
+    given: Sequence[str] = (),
     listener: Listener | None = None,
     stdin: BinaryIO | None = None,
 ) -> "Plan":
@@ -86,7 +87,7 @@ def plan(
 
     with tempfile.TemporaryDirectory() as folder:
         sources, config = _sources(texts, config)
-        request = Request(out=Path(), config=config, sources=sources, stdin=stdin)
+        request = Request(out=Path(), config=config, sources=sources, given=given, stdin=stdin)
         return make_plan(request, listener or Listener(), Path(folder))
 
 
@@ -116,7 +117,8 @@ def export(run: str | Path, file: str | Path) -> None:
     stored = load(run)
     if stored.stored.kind != "run":
         raise UsageError(f"{run} is an exported file already", "Copy it.")
-    config = asdict(stored.config)
+    # Nothing of where it came from.
+    config = asdict(stored.config.with_values({"model.init_from": None}))
     # Regularisation: what zoneout does stays part of the model.
     parts = ("tokenizer", "model", "regularisation")
     export_run(run, file, {name: config[name] for name in parts})

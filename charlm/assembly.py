@@ -1,6 +1,7 @@
 """The parts of one training run, built from its configuration, and put to work."""
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from charlm.evaluation.validation import RunMeasurement
 from charlm.generation.decoder import decoder_of
 from charlm.generation.generate import generate
 from charlm.generation.settings import GenerationSettings
+from charlm.loaded import Model
 from charlm.model.language_model import LanguageModel
 from charlm.planning import architecture_of, rates_of
 from charlm.runs import checkpoint as checkpoints
@@ -33,6 +35,7 @@ from charlm.training.loop import Loop
 from charlm.training.sizing import evaluation_times
 from charlm.training.state import Evaluations, TrainingState
 from charlm.training.tensorboard import TensorBoard
+from charlm.transfer import mapped
 
 SAMPLE_CHARACTERS = 160  # of text written after each evaluation
 
@@ -56,12 +59,18 @@ class Assembly:
         self.run, self.config, self.cache, self.tokenizer = run, config, cache, tokenizer
         self.listener, self.interruption, self.started = listener, interruption, started
 
-    def train(self, checkpoint: checkpoints.Checkpoint | None) -> dict[str, Any]:
+    def train(
+        self, checkpoint: checkpoints.Checkpoint | None, source: Model | None = None
+    ) -> dict[str, Any]:
         """Train from a checkpoint, or from the beginning, to the end of the budget; the summary.
+
+        `source`: a model whose weights the beginning has.
 
         Raises Interrupted after saving, DivergedError, RunError where the checkpoint does not fit.
         """
         self._build(checkpoint)
+        if checkpoint is None and source is not None:
+            self._start_from(source)
         loop = self._loop(self._restored(checkpoint))
         try:
             loop.run()
@@ -119,6 +128,17 @@ class Assembly:
         model = LanguageModel(architecture_of(self.config, self.tokenizer))
         return model.initialise(m.init, draws, forget_bias)
 
+    def _start_from(self, source: Model) -> None:
+        """Take the source's weights, and keep them as `begin`: the source may be gone when the run
+        goes on, or has to go back."""
+        found = mapped(source.stored.weights, source.tokenizer, self.tokenizer)
+        checkpointing.put_weights(self.model, found.weights, str(source.stored.path))
+        self.listener.say(
+            f"{found.shared:,} of {found.tokens:,} tokens have their rows from "
+            f"{source.stored.path}; the others start at the mean"
+        )
+        self._save(TrainingState(), best=False, also=("begin",))
+
     def _restored(
         self, checkpoint: checkpoints.Checkpoint | None
     ) -> tuple[TrainingState, Evaluations]:
@@ -139,9 +159,10 @@ class Assembly:
         Both are the same wherever the run was killed and resumed. `last`, if there is one, becomes
         that checkpoint, so a process killed from here on comes to the same divergence again.
         """
-        if checkpoints.linked_step(self.run, "best") is not None:
-            checkpoints.go_back(self.run, "best")
-            return self._restored(checkpoints.load(self.run, "last"))
+        for name in ("best", "begin"):
+            if checkpoints.linked_step(self.run, name) is not None:
+                checkpoints.go_back(self.run, name)
+                return self._restored(checkpoints.load(self.run, "last"))
         self.model.load_state_dict(self._fresh_model().state_dict())
         self.optimizer.state.clear()
         self.averages.values = None
@@ -189,13 +210,13 @@ class Assembly:
             evaluations=evaluations,
         )
 
-    def _save(self, state: TrainingState, best: bool) -> None:
+    def _save(self, state: TrainingState, best: bool, also: Sequence[str] = ()) -> None:
         checkpoints.save(
             self.run,
             state.step,
             checkpointing.groups(self.model, self.optimizer, self.averages, self.task),
             state.as_dict(),
-            ("last", "best") if best else ("last",),
+            ("last", "best", *also) if best else ("last", *also),
         )
 
     def _sample(self, step: int) -> str:

@@ -58,6 +58,10 @@ class Model:
         ),
     ] = "forward"
 
+    init_from: Annotated[
+        str | None, Setting("a run to start from: its weights, and its sizes", none=True)
+    ] = None
+
 
 @dataclass(frozen=True)
 class Regularisation:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +21,7 @@ from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
 from charlm.training import precision, sizing
 from charlm.training.listener import Listener
 from charlm.training.loss import CHUNK_LOGITS
+from charlm.transfer import adopted, source_of
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Request:
 
 def plan(request: Request, listener: Listener, folder: Path) -> "Plan":
     """What `train` would do, with the text read into `folder` and nothing trained."""
+    config = adopted(request.config, request.given, source_of(request.config))
+    request = replace(request, config=config)
     cache, tokenizer = read_text(request, folder, listener, lambda: None)
     return resolve(request.config, cache, tokenizer)
 

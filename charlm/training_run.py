@@ -1,10 +1,12 @@
 """One training run from the command to its end: begun, gone on with, or put in another's place."""
 
+from dataclasses import replace
 from typing import Any
 
 from charlm.assembly import Assembly
 from charlm.config import Config
 from charlm.errors import RunError, UsageError
+from charlm.loaded import Model
 from charlm.planning import Request, ends, read_text, resolve, resumed, stored_config
 from charlm.precedence import differing, to_toml
 from charlm.runs import checkpoint as checkpoints
@@ -16,6 +18,7 @@ from charlm.training import tensorboard
 from charlm.training.interrupt import Interruption, noted
 from charlm.training.listener import Listener
 from charlm.training.sizing import fit_to_text
+from charlm.transfer import adopted, source_of
 
 
 def train(request: Request, listener: Listener) -> dict[str, Any]:
@@ -33,17 +36,22 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
                 "was read",
                 "Name the TEXT to start it, or correct --out.",
             )
+        source = source_of(request.config)  # read now: it may be the run that is replaced
+        config = adopted(request.config, request.given, source)
+        request = replace(request, config=config)
         if request.force and may_be_replaced(request.out):
-            return _replace(request, listener, interruption)
+            return _replace(request, source, listener, interruption)
         run = RunDirectory.create(request.out)
         try:
             with run.lock():
-                return _Run(run, request, listener, interruption).start()
+                return _Run(run, request, listener, interruption).start(source)
         finally:
             run.discard_unless_begun()
 
 
-def _replace(request: Request, listener: Listener, interruption: Interruption) -> dict[str, Any]:
+def _replace(
+    request: Request, source: Model | None, listener: Listener, interruption: Interruption
+) -> dict[str, Any]:
     """Train in place of another run, which goes only when the new text has been read."""
     run = RunDirectory(request.out)
     with run.lock():
@@ -56,7 +64,7 @@ def _replace(request: Request, listener: Listener, interruption: Interruption) -
         run = RunDirectory.create(request.out, force=True, cache=folder)
         with run.lock():
             read = TokenCache.open(run.cache), tokenizer
-            return _Run(run, request, listener, interruption).start(read)
+            return _Run(run, request, listener, interruption).start(source, read)
     finally:
         remove(folder)
 
@@ -70,8 +78,11 @@ class _Run:
         self.run, self.request = run, request
         self.listener, self.interruption = listener, interruption
 
-    def start(self, read: tuple[TokenCache, Tokenizer] | None = None) -> dict[str, Any]:
-        """Train from the beginning; `read`: the text, if it has been read already."""
+    def start(
+        self, source: Model | None, read: tuple[TokenCache, Tokenizer] | None = None
+    ) -> dict[str, Any]:
+        """Train from the beginning, or from the weights of `source`; `read`: the text, if it has
+        been read already."""
         cache, tokenizer = read or read_text(
             self.request, self.run.cache, self.listener, self.interruption.check
         )
@@ -86,7 +97,7 @@ class _Run:
             self.listener.chosen(choice.key, choice.value, choice.reason)
         self.run.write_tokenizer(tokenizer.to_files())
         self.run.write_config(to_toml(found.config))
-        return self._assembly(found.config, cache, tokenizer).train(None)
+        return self._assembly(found.config, cache, tokenizer).train(None, source)
 
     def resume(self) -> dict[str, Any]:
         stored = stored_config(self.run)
@@ -100,17 +111,18 @@ class _Run:
         cache = TokenCache.open(self.run.cache)
         cache.verify(stored.model.direction)
         tokenizer = load_tokenizer(self.run.read_tokenizer())
+        source = None
         try:
             checkpoint = checkpoints.load(self.run, "last")
         except RunError:
             if checkpoints.linked_step(self.run, "last") is not None:
                 raise
-            checkpoint = None
+            checkpoint, source = None, source_of(stored)
             self.listener.say("There is no checkpoint yet: training starts from the beginning.")
         self.run.remove_summary()
         if config != stored:
             self.run.write_config(to_toml(config))
-        return self._assembly(config, cache, tokenizer).train(checkpoint)
+        return self._assembly(config, cache, tokenizer).train(checkpoint, source)
 
     def _refuse_changes(self, stored: Config) -> None:
         given = self.request.config

@@ -39,16 +39,20 @@ class Mapped:
     tokens: int
 
 
-def adopted(config: Config, given: Sequence[str]) -> Config:
-    """The configuration with what the run of `model.init_from` decides: its shapes, and its way
-    of tokenizing where nothing else is asked for.
-
-    UsageError where something else is asked for than its weights have; RunError where it is no run.
-    """
+def source_of(config: Config) -> Model | None:
+    """The model that `model.init_from` names; RunError where it is none."""
     path = config.model.init_from
-    if path is None:
+    return None if path is None else Model(read_model(path))
+
+
+def adopted(config: Config, given: Sequence[str], source: Model | None) -> Config:
+    """The configuration with what `source` decides: its shapes, and its way of tokenizing where
+    nothing else is asked for.
+
+    UsageError where something else is asked for than its weights have.
+    """
+    if source is None:
         return config
-    source = Model(read_model(path)).config
     values: dict[str, Any] = {}
     problems = [
         f"{SETTINGS[key].option} is given, and --init-from brings weights that have begun"
@@ -56,30 +60,19 @@ def adopted(config: Config, given: Sequence[str]) -> Config:
         if key in given
     ]
     for key in _DECIDED:
-        value, asked = source.get(key), config.get(key)
+        value, asked = source.config.get(key), config.get(key)
         values[key] = value
         if key in given and asked not in (value, AUTO):
             problems.append(f"{SETTINGS[key].option} is {asked}, and the run has {value}")
     if problems:
         raise UsageError(
-            f"--init-from {path}: " + "; ".join(problems), "Leave them out, or --init-from."
+            f"--init-from {config.model.init_from}: " + "; ".join(problems),
+            "Leave them out, or --init-from.",
         )
-    values |= {
-        key: source.get(key)
-        for key in SETTINGS
-        if key.startswith("tokenizer.") and not _tokenizing_given(given)
-    }
+    tokenizing = [key for key in SETTINGS if key.startswith("tokenizer.")]
+    if not set(tokenizing) & set(given):
+        values |= {key: source.config.get(key) for key in tokenizing}
     return config.with_values(values)
-
-
-def _tokenizing_given(given: Sequence[str]) -> bool:
-    return any(key.startswith("tokenizer.") for key in given)
-
-
-def initial_weights(config: Config, tokenizer: Tokenizer) -> Mapped:
-    """The weights of the run of `model.init_from` for the tokens of `tokenizer`."""
-    source = Model(read_model(config.model.init_from))
-    return mapped(source.stored.weights, source.tokenizer, tokenizer)
 
 
 def mapped(weights: Mapping[str, Any], source: Tokenizer, target: Tokenizer) -> Mapped:

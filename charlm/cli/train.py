@@ -105,7 +105,8 @@ def train(context: Context, values: Mapping[str, Any]) -> None:
 
     screen = TrainingScreen(context.messages)
     if values["dry_run"]:
-        _show_plan(context, api.plan(texts, config=config, listener=screen, stdin=stdin))
+        plan = api.plan(texts, config=config, given=keys, listener=screen, stdin=stdin)
+        _show_plan(context, plan)
         return
     out = values["out"]
     summary = api.train(
