@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from charlm.generation.decoder import Decoder
 from charlm.model.cells.lstm import LSTM
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture, LanguageModel
-from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer
+from charlm.text.tokenizers.base import Grammar
 from charlm.training import gradients, precision
 from charlm.training.batches import StreamBatches
 from charlm.training.checkpointing import weights_of
@@ -48,21 +49,28 @@ class Result:
     ratio_most: float
 
 
-class PlainModel(nn.Module):
-    """The language model of the tutorials."""
+PLAIN_CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "gru-cho": nn.GRU, "rnn": nn.RNN}
 
-    def __init__(self, vocabulary: int, hidden: int, layers: int) -> None:
+
+class PlainModel(nn.Module):
+    """The language model of the tutorials. torch has no gru-cho: its own GRU stands beside it."""
+
+    def __init__(self, vocabulary: int, hidden: int, layers: int, cell: str = "lstm") -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, hidden)
-        self.lstm = nn.LSTM(hidden, hidden, layers, dropout=0.2 if layers > 1 else 0.0)
+        dropout = 0.2 if layers > 1 else 0.0
+        self.cells = PLAIN_CELLS[cell](hidden, hidden, layers, dropout=dropout)
         self.dropout = nn.Dropout(0.2)
         self.decoder = nn.Linear(hidden, vocabulary)
 
-    def forward(
-        self, ids: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor] | None
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        y, state = self.lstm(self.dropout(self.embedding(ids)), state)
+    def forward(self, ids: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        y, state = self.cells(self.dropout(self.embedding(ids)), state)
         return self.decoder(self.dropout(y)), state
+
+
+def detached(state: Any) -> Any:
+    """The state without its past, of one part or two."""
+    return state.detach() if torch.is_tensor(state) else tuple(part.detach() for part in state)
 
 
 def compare(
@@ -92,20 +100,28 @@ def _seconds(run: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def training_step(layers: int, hidden: int, batch: int, bptt: int, steps: int, n: int) -> Result:
+def free_grammar(vocabulary: int) -> Grammar:
+    """One state in which every token may stand."""
+    return Grammar(
+        np.zeros((1, vocabulary), np.uint8),
+        np.ones((1, vocabulary), np.bool_),
+        np.zeros(1),
+        np.full((1, vocabulary), 1 / vocabulary),
+    )
+
+
+def training_step(
+    cell: str, layers: int, hidden: int, vocabulary: int, batch: int, bptt: int, steps: int, n: int
+) -> Result:
     """A whole step: forward, backward, clipping, update; locked and recurrent dropout on."""
-    generator = np.random.default_rng(0)
-    text = "".join(chr(97 + int(k)) for k in generator.integers(0, 26, 200_000))
-    tokenizer = fit_tokenizer(TokenizerSettings(kind="char"), [text])
-    ids = tokenizer.encode(text)
-    vocabulary = tokenizer.vocabulary_size
-    model = LanguageModel(Architecture(vocabulary, "lstm", layers, hidden, hidden, False))
+    ids = np.random.default_rng(0).integers(0, vocabulary, 200_000).astype(np.uint32)
+    architecture = Architecture(vocabulary, cell, layers, hidden, hidden, False)
+    model = LanguageModel(architecture)
     model.initialise("orthogonal", Draws(1, 0))
     if precision.probe().best == "bf16":
         model.precision = torch.bfloat16
-    batches = StreamBatches(
-        ids, np.zeros(1, np.int64), tokenizer.boundary_id, tokenizer.grammar, batch, bptt, 0.0, 1
-    )
+    grammar = free_grammar(vocabulary)
+    batches = StreamBatches(ids, np.zeros(1, np.int64), 0, grammar, batch, bptt, 0.0, 1)
     rates = DropoutRates(input=0.2, inter_layer=0.2, output=0.2, temporal=0.2)
     task = LanguageModelling(model, batches, rates, 1)
     optimizer = adamw(model.named_parameters(), 1e-3, 0.1)
@@ -118,7 +134,7 @@ def training_step(layers: int, hidden: int, batch: int, bptt: int, steps: int, n
             gradients.clip(parameters, 1.0)
             optimizer.step()
 
-    plain_model = PlainModel(vocabulary, hidden, layers)
+    plain_model = PlainModel(vocabulary, hidden, layers, cell)
     plain_optimizer = torch.optim.Adam(plain_model.parameters(), lr=1e-3)
 
     def plain() -> None:
@@ -127,13 +143,13 @@ def training_step(layers: int, hidden: int, batch: int, bptt: int, steps: int, n
             window = batches.window(step)
             plain_optimizer.zero_grad()
             logits, state = plain_model(window.inputs, state)
-            state = (state[0].detach(), state[1].detach())
+            state = detached(state)
             loss = nn.functional.cross_entropy(logits.flatten(0, 1), window.targets.flatten())
             loss.backward()
             torch.nn.utils.clip_grad_norm_(plain_model.parameters(), 1.0)
             plain_optimizer.step()
 
-    what = f"training step, LSTM {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary}"
+    what = f"training step, {cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}"
     return compare(what, "tokens/s", steps * batch * bptt, ours, plain, n)
 
 
@@ -172,8 +188,9 @@ def main() -> None:
     steps = 2 if arguments.quick else 4
     rates = precision.probe()
     results = [
-        training_step(1, 384, 32, 32, 4 * steps, n),
-        training_step(2, 512, 64, 64, steps, n),
+        training_step("lstm", 1, 384, 65, 32, 32, 4 * steps, n),
+        *(training_step(cell, 2, 512, 65, 64, 64, steps, n) for cell in PLAIN_CELLS),
+        training_step("lstm", 2, 200, 33_278, 20, 35, steps, n),
         generation(2, 128, 400 * steps, n),
         generation(2, 512, 100 * steps, n),
     ]

@@ -50,6 +50,29 @@ def test_no_preset_is_applied_by_itself(preset: str, tiny_text: Path) -> None:
     assert planned(tiny_text)["config"]["optimisation"]["bptt"] != 11
 
 
+@pytest.mark.parametrize("name", [path.stem for path in precedence.PRESETS.glob("*.toml")])
+def test_every_preset_plans_a_run(name: str, tiny_text: Path) -> None:
+    given = precedence.read_preset(name).values
+    config = planned(tiny_text, "--preset", name, "--batch-size", "2", "--bptt", "16")["config"]
+    for key, value in given.items():
+        section, entry = key.split(".")
+        if entry not in ("batch_size", "bptt"):
+            assert config[section][entry] == value, key
+
+
+def test_awd_lstm_is_the_network_of_the_paper() -> None:
+    """33 million weights on WikiText-2 (Merity et al. 2018, table 2)."""
+    from charlm.model.language_model import Architecture
+
+    model = precedence.build([precedence.read_preset("awd-lstm")]).model
+    network = Architecture(
+        33_278, model.cell, model.layers, model.hidden_size, model.embedding_size,
+        model.tie_weights, model.last_hidden_size,
+    )  # fmt: skip
+    assert network.sizes == (1150, 1150, 400)
+    assert network.parameters() // 10**6 == 33
+
+
 def test_unknown_preset(preset: str) -> None:
     refused = call("train", "--preset", "smal", "--dry-run")
     assert refused.code == 2
