@@ -31,6 +31,9 @@ _WEIGHT_DECAY = {
     "adamw": (0.1, "with adamw"),
 }
 
+_LARGE_VOCABULARY = 1000  # from here on its layer costs more than the recurrence
+_LARGEST_EMBEDDING = 512
+
 MINIMUM_TOKENS = 16  # fewer cannot be split into streams and steps at all
 _DEFAULT_MINUTES = 5.0
 
@@ -133,28 +136,16 @@ class _Resolution:
                 self.choices.append(Choice(key, self.config.get(key), reason))
 
     def _model(self) -> None:
-        facts, minutes = self.facts, self.config.budget.minutes
         if self.config.regularisation.inter_layer_dropout in (AUTO, 0):
             self._set("model.layers", 1, "one wide layer learns most per minute")
         else:
             self._set("model.layers", 2, "--inter-layer-dropout needs two")
-        if minutes is not None:
-            work = facts.rate * _EFFICIENCY * minutes * 60 / self.config.model.layers
-            width = _REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT
-            reason = f"{minutes:g} min at {facts.rate:.0f} GFLOP/s"
-        else:
-            width = _REFERENCE_WIDTH * (facts.train_tokens / 1e6) ** _WIDTH_EXPONENT
-            reason = f"{facts.train_tokens:,} tokens to train on"
-        # A text much smaller than the network is learned by heart.
-        most = 32 * math.sqrt(facts.train_tokens / 1000)
-        if width > most:
-            width, reason = most, f"only {facts.train_tokens:,} tokens to train on"
-        self._set("model.hidden_size", _round_width(width), reason)
+        large = self.facts.vocabulary_size >= _LARGE_VOCABULARY
+        embedding = self._hidden_size(large)
         hidden = self.config.model.hidden_size
         tied = self.config.model.tie_weights
-        size = hidden if tied is True else min(hidden, 64 if facts.vocabulary_size < 1000 else 256)
-        self._set("model.embedding_size", size, f"a vocabulary of {facts.vocabulary_size:,}")
-        large = facts.vocabulary_size >= 1000
+        size = hidden if tied is True and not large else min(hidden, embedding)
+        self._set("model.embedding_size", size, f"a vocabulary of {self.facts.vocabulary_size:,}")
         reason = "a large vocabulary shares its vectors" if large else "a small vocabulary"
         self._set("model.tie_weights", large, reason)
         if self.config.model.cell == "rnn":
@@ -162,6 +153,40 @@ class _Resolution:
         if self.config.model.cell == "lstm" and self.config.model.bias:
             self._set("model.forget_bias", 1.0, "remember at first")
         self._set("model.last_hidden_size", hidden, "as the others")
+
+    def _hidden_size(self, large: bool) -> int:
+        """Choose it; returns what the embedding should be beside it."""
+        facts, minutes, layers = self.facts, self.config.budget.minutes, self.config.model.layers
+        embedding = 256 if large else 64
+        if minutes is None:
+            width = _REFERENCE_WIDTH * (facts.train_tokens / 1e6) ** _WIDTH_EXPONENT
+            reason = f"{facts.train_tokens:,} tokens to train on"
+        else:
+            work = facts.rate * _EFFICIENCY * minutes * 60 / layers
+            width = _REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT
+            reason = f"{minutes:g} min at {facts.rate:.0f} GFLOP/s"
+            if large:
+                width, embedding = self._shared_with_vocabulary(width)
+                reason += f", shared with {facts.vocabulary_size:,} tokens"
+        # A text much smaller than the network is learned by heart.
+        most = 32 * math.sqrt(facts.train_tokens / 1000)
+        if width > most:
+            width, reason = most, f"only {facts.train_tokens:,} tokens to train on"
+        self._set("model.hidden_size", _round_width(width), reason)
+        return embedding
+
+    def _shared_with_vocabulary(self, width: float) -> tuple[float, int]:
+        """Hidden and embedding size that cost about what `width` alone would with few tokens.
+
+        Two thirds of it go to the layer onto the vocabulary: 6 E V operations a token against
+        6 G H (H + E) of the recurrence.
+        """
+        vocabulary, gates = self.facts.vocabulary_size, make_cell(self.config.model.cell).gates
+        cost = 6.0 * (4 * width * (width + 64) + 300 * width)  # at character level, an LSTM
+        share = 2 / 3 * cost / (6 * vocabulary)
+        embedding = min(_LARGEST_EMBEDDING, max(64, 32 * round(share / 32)))
+        rest = max(cost - 6 * embedding * vocabulary, cost / 3) / (6 * gates)
+        return (math.sqrt(embedding**2 + 4 * rest) - embedding) / 2, embedding
 
     def _regularisation(self) -> None:
         passes = self._expected_epochs()
