@@ -16,6 +16,8 @@ from charlm.model.dropout import DropoutRates
 from charlm.model.initialisation import fill_uniform
 from charlm.model.stack import Border, RecurrentStack, StackState
 
+_MANY_TOKENS = 1000  # characters stay below, words and pieces of words do not
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -100,8 +102,10 @@ class LanguageModel(nn.Module):
         generator = draws.torch("initialisation")
         with torch.no_grad():
             # N(0, 1), as torch.nn: Glorot's bound counts the 4H outputs of W_ih, so that gates see
-            # next to nothing of smaller inputs (2.07 against 1.96 nats: scripts/LOG.md).
-            self.embedding.weight.normal_(0, 1, generator=generator)
+            # next to nothing of smaller inputs (2.07 against 1.96 nats: scripts/LOG.md). Where the
+            # same rows decode many words, the rare ones would be large noise (6.34 against 6.15).
+            spread = 0.1 if a.tie_weights and a.vocabulary_size >= _MANY_TOKENS else 1.0
+            self.embedding.weight.normal_(0, spread, generator=generator)
             for layer in self.layers:
                 layer.initialise(init, generator, cell.initial_bias(layer.hidden_size))
             if self.projection is not None:
