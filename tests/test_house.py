@@ -27,7 +27,13 @@ FLOW = (
     {"training"},
     {"runs"},
     {"generation", "evaluation"},
-    {"planning", "assembly", "training_run", "loaded", "transfer"},  # where the stations are put together
+    {
+        "planning",
+        "assembly",
+        "training_run",
+        "loaded",
+        "transfer",
+    },  # where the stations are put together
     {"api"},
     {"report"},
     {"cli"},

@@ -85,7 +85,9 @@ def test_what_was_learned_helps(tiny_run, tiny_text, tmp_path):
         ("--init", "uniform", "begun"),
     ],
 )
-def test_what_the_weights_do_not_have_is_refused(option, value, seen, tiny_run, tiny_text, tmp_path):
+def test_what_the_weights_do_not_have_is_refused(
+    option, value, seen, tiny_run, tiny_text, tmp_path
+):
     out = tmp_path / "run"
     done = call("train", tiny_text, "--init-from", tiny_run, option, value, "--out", out)
     assert done.code == 2

@@ -215,6 +215,7 @@ ELSEWHERE = {
     "--config": "test_configuration.py",
     "--set": "test_configuration.py",
     "--dry-run": "test_configuration.py",
+    "--init-from": "../test_transfer.py",
 }
 
 
