@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
 from charlm.loaded import Model
-from charlm.precedence import Layer, build
+from charlm.precedence import Layer, build, read_preset
 from charlm.runs.export import export_run, read_model
 from charlm.settings import nearest
 from charlm.training.listener import Listener
@@ -34,6 +34,7 @@ def train(
     texts: Sequence[str | Path] = (),
     out: str | Path = "",
     *,
+    preset: str | None = None,
     config: Config | None = None,
     given: Sequence[str] = (),
     resume: bool = False,
@@ -46,8 +47,9 @@ def train(
     """Train a run and return its summary: run, tokens_per_second, seconds, epochs, steps,
     parameters, valid, test.
 
-    Settings go by their option's name (`hidden_size=256, minutes=3`), or as a `config`, of
-    which `given` names the keys that were chosen and must not change on resuming.
+    Settings go by their option's name (`hidden_size=256, minutes=3`), over those of a `preset`;
+    or as a `config`, of which `given` names the keys that were chosen and must not change on
+    resuming.
     Raises the errors of `charlm.errors`.
     """
     from charlm.planning import Request
@@ -56,8 +58,8 @@ def train(
     if not str(out):
         raise UsageError("out is missing", "Name the run directory to make.")
     if config is None:
-        config, given = _configuration(settings)
-    elif settings:
+        config, given = _configuration(preset, settings)
+    elif settings or preset:
         raise UsageError("both config and single settings are given", "Give one of them.")
     sources, config = ([], config) if resume and not texts else _sources(texts, config)
     request = Request(
@@ -129,9 +131,11 @@ def load(run: str | Path) -> "Model":
     return Model(read_model(run))
 
 
-def _configuration(settings: Mapping[str, Any]) -> tuple[Config, list[str]]:
+def _configuration(preset: str | None, settings: Mapping[str, Any]) -> tuple[Config, list[str]]:
     keys = {field.name: key for key, field in SETTINGS.items()}
     for name in settings.keys() - keys.keys():
         raise UsageError(f"there is no setting {name}{nearest(name, list(keys))}")
     values = {keys[name]: value for name, value in settings.items()}
-    return build([Layer("options", values)]), list(values)
+    layers = [] if preset is None else [read_preset(preset)]
+    layers.append(Layer("options", values))
+    return build(layers), [key for layer in layers for key in layer.values]

@@ -59,6 +59,14 @@ def test_importing_charlm_and_writing_with_it_imports_no_torch(tiny_run):
 
 
 class TestTrain:
+    def test_a_preset_stands_below_single_settings(self, tiny_text, tmp_path):
+        charlm.train([tiny_text], tmp_path / "r", preset="tiny", steps=1, hidden_size=10)
+        config = charlm.load(tmp_path / "r").config
+        assert config.model.embedding_size == 32  # the preset's
+        assert config.model.hidden_size == 10
+        with pytest.raises(UsageError, match="did you mean tiny"):
+            charlm.train([tiny_text], tmp_path / "s", preset="tinny")
+
     def test_the_summary_is_the_contracts_and_lies_in_the_run(self, tiny_text, tmp_path):
         summary = charlm.train([tiny_text], tmp_path / "r", steps=3, test_fraction=0.2, **SMALL)
         keys = {"run", "tokens_per_second", "seconds", "epochs", "steps", "parameters"}
