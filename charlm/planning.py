@@ -23,6 +23,8 @@ from charlm.training.listener import Listener
 from charlm.training.loss import CHUNK_LOGITS
 from charlm.transfer import adopted, source_of
 
+_LITTLE_TEXT = 10_000  # tokens
+
 
 @dataclass
 class Request:
@@ -58,6 +60,16 @@ class Plan:
     choices: list[sizing.Choice]
     architecture: Architecture
     train_tokens: int
+
+    @property
+    def warning(self) -> str | None:
+        """What a person should know before so small a text is trained on."""
+        if self.train_tokens >= _LITTLE_TEXT:
+            return None
+        return (
+            f"Warning: {self.train_tokens:,} tokens are little to learn from: the model will "
+            "mostly repeat them. 100,000 and more give something to go by."
+        )
 
     def memory_estimate(self) -> int:
         """Bytes that training will take: weights, gradients, two averages and a window; with

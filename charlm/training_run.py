@@ -93,6 +93,8 @@ class _Run:
             + ", ".join(f"{len(part.ids):,} {name}" for name, part in sizes.items())
             + f"; vocabulary {tokenizer.vocabulary_size:,}"
         )
+        if found.warning is not None:
+            self.listener.say(found.warning)
         for choice in found.choices:
             self.listener.chosen(choice.key, choice.value, choice.reason)
         self.run.write_tokenizer(tokenizer.to_files())

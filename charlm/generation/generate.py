@@ -14,6 +14,7 @@ from charlm.generation import beam
 from charlm.generation.backward import BackwardWriting
 from charlm.generation.context import Context, StepDecoder
 from charlm.generation.filters import legal_only, pipeline
+from charlm.generation.numpy_ops import on_one_thread
 from charlm.generation.sampling import Sampler, negative_log_probability
 from charlm.generation.settings import GenerationSettings
 from charlm.generation.writing import Piece, Writing
@@ -39,8 +40,9 @@ def generate(
     complete, and drops it otherwise. DataError: a prompt that no UTF-8 text can hold.
     """
     writing = WRITINGS[direction]
-    context = _read(decoder, tokenizer, prompt, writing)
-    yield from _write(context, writing, settings, range(sample_index, sample_index + 1))
+    with on_one_thread():
+        context = _read(decoder, tokenizer, prompt, writing)
+        yield from _write(context, writing, settings, range(sample_index, sample_index + 1))
 
 
 def generate_many(
@@ -55,9 +57,10 @@ def generate_many(
     Sample i of a prompt is bit for bit what `generate` gives for it alone.
     """
     writing = WRITINGS[direction]
-    for prompt in prompts:
-        context = _read(decoder, tokenizer, prompt, writing)
-        yield from _write(context, writing, settings, range(settings.num_samples))
+    with on_one_thread():
+        for prompt in prompts:
+            context = _read(decoder, tokenizer, prompt, writing)
+            yield from _write(context, writing, settings, range(settings.num_samples))
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,21 @@ def test_dry_run_shows_everything_resolved_and_makes_nothing(
     }, "auto stands only where its meaning is fixed"  # fmt: skip
     assert "parameters" in done.err and "MiB" in done.err
     assert "tokens to train on" in done.err
+
+
+def test_two_kilobytes_train_with_a_warning(
+    words: Callable[[int, int], str], tmp_path: Path
+) -> None:
+    little, enough = tmp_path / "little.txt", tmp_path / "enough.txt"
+    little.write_text(words(1, 50)[:2000], "utf-8")
+    enough.write_text(words(1, 300), "utf-8")
+    for tokenizer in ("char", "word", "unigram", "bpe"):
+        out = tmp_path / tokenizer
+        done = call("train", little, "--out", out, "--tokenizer", tokenizer, "--steps", "2")
+        assert done.code == 0, done.err
+        assert "tokens are little to learn from" in done.err
+    assert "little to learn from" in call("train", little, "--dry-run").err
+    assert "little to learn from" not in call("train", enough, "--dry-run").err
 
 
 def test_dry_run_counts_parameters(tiny_text: Path) -> None:

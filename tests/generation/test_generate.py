@@ -258,3 +258,18 @@ def test_filters_see_all_that_was_read_and_written(monkeypatch):
 def test_a_prompt_that_no_text_can_hold():
     with pytest.raises(DataError):
         list(generate(Scripted(256, []), BYTES, "a\ud800", GenerationSettings()))
+
+
+def test_products_run_on_one_thread_and_the_limit_ends_with_the_text():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    tokenizer = fit_tokenizer(TokenizerSettings(kind="byte"), ["abc"])
+    with threadpool_limits(limits=2, user_api="blas"):
+        pieces = generate(small_decoder(256), tokenizer, "a", GenerationSettings(length=3))
+        next(pieces)
+        assert threads() == {1}
+        list(pieces)
+        assert threads() == {2}
