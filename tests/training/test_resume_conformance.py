@@ -3,7 +3,6 @@ never stopped, by way of what a checkpoint holds."""
 
 import itertools
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +11,11 @@ from model.kinds import CELLS, DROPOUTS
 
 from charlm.draws import Draws
 from charlm.model.language_model import Architecture, LanguageModel
+from charlm.runs.checkpoint import Checkpoint
 from charlm.runs.tensors import decode, encode
 from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer
 from charlm.training import checkpointing
+from charlm.training.averaging import Averages, NoAverage
 from charlm.training.batches import StreamBatches
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.optimizers import adamw
@@ -42,6 +43,7 @@ class Training:
         rates = replace(rates, embedding=0.1, input=0.1, inter_layer=0.2, output=0.2)
         self.task = LanguageModelling(self.model, batches, rates, 1, 1.0, 1.0)
         self.optimizer = adamw(self.model.named_parameters(), 0.01, 0.1)
+        self.averages = Averages(list(self.model.parameters()), NoAverage())
 
     def run(self, begin, end):
         for step in range(begin, end):
@@ -52,13 +54,13 @@ class Training:
         return self
 
     def stored(self):
-        groups = checkpointing.groups(self.model, self.optimizer, self.task)
+        groups = checkpointing.groups(self.model, self.optimizer, self.averages, self.task)
         return {name: encode(arrays) for name, arrays in groups.items()}
 
     def restore(self, stored, path):
         groups = {name: decode(content, path) for name, content in stored.items()}
-        checkpoint = SimpleNamespace(path=path, groups=groups)
-        checkpointing.restore(checkpoint, self.model, self.optimizer, self.task)
+        checkpoint = Checkpoint(STOP, groups, {}, path)
+        checkpointing.restore(checkpoint, self.model, self.optimizer, self.averages, self.task)
         return self
 
 
