@@ -97,7 +97,7 @@ def passed_of(seed=0):
 def test_ar_is_the_mean_square_of_what_is_put_out():
     passed = passed_of()
     wanted = 3.0 * np.mean(passed.outputs.detach().numpy() ** 2)
-    assert float(activation_penalty(passed, 3.0)) == pytest.approx(float(wanted), rel=1e-6)
+    assert float(activation_penalty(passed, 3.0).detach()) == pytest.approx(float(wanted), rel=1e-6)
 
 
 def test_tar_is_the_mean_square_of_changes_but_for_those_across_a_border():
@@ -113,7 +113,7 @@ def test_tar_is_the_mean_square_of_changes_but_for_those_across_a_border():
             if not (t == 1 and stream in (1, 3)):
                 wanted += float(((h[t + 1, stream] - h[t, stream]) ** 2).sum())
     found = temporal_activation_penalty(passed, 2.0, borders)
-    assert float(found) == pytest.approx(2.0 * wanted / ((T - 1) * B * H), rel=1e-5)
+    assert float(found.detach()) == pytest.approx(2.0 * wanted / ((T - 1) * B * H), rel=1e-5)
     found.backward()
 
 
