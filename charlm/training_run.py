@@ -12,7 +12,8 @@ from charlm.precedence import differing, to_toml
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory, may_be_replaced
 from charlm.storage.atomic import partial_path, remove
-from charlm.text.token_cache import TokenCache, corpus_fingerprint
+from charlm.text.corpus import corpus_fingerprint
+from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 from charlm.training import tensorboard
 from charlm.training.interrupt import Interruption, noted

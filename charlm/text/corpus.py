@@ -100,6 +100,22 @@ def fingerprint(documents: Sequence[Document]) -> str:
     return digest.hexdigest()
 
 
+def corpus_fingerprint(
+    sources: Sources,
+    *,
+    valid: Sources | None = None,
+    test: Sources | None = None,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    stdin: BinaryIO | None = None,
+) -> str:
+    """The `corpus_sha256` that `token_cache.prepare` would note for these; errors as there."""
+    roles = {"train": sources, "valid": valid or (), "test": test or ()}
+    reading = Reading(encoding=encoding, errors=errors, stdin=stdin)
+    given = {role: group for role, group in roles.items() if role == "train" or group}
+    return fingerprint(read_documents(given, reading, None))
+
+
 class Corpus:
     """The decoded documents of all roles, and their text by spans of characters."""
 

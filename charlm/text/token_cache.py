@@ -5,7 +5,7 @@ last and whole: without it there is no cache.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -24,7 +24,6 @@ from charlm.text.corpus import (
     Sources,
     fingerprint,
     open_corpus,
-    read_documents,
 )
 from charlm.text.counts import TextCounter
 from charlm.text.decoding import Say
@@ -142,8 +141,9 @@ def prepare(
     A fraction is that of the characters at the end of `sources`, and has no effect where
     the part has sources of its own. Settings are fitted on the train part alone. `direction`
     backward: the tokens of each document are stored from its end to its beginning. `progress`
-    gets the number of characters after each block. UsageError: encoding, fractions, settings;
-    DataError: the text; MachineError: the folder cannot be written.
+    gets the number of characters after each block, and 0 while the tokenizer is fitted; it may
+    raise, to break off. UsageError: encoding, fractions, settings; DataError: the text;
+    MachineError: the folder cannot be written.
     """
     fractions = exact_fractions(0 if valid else valid_fraction, 0 if test else test_fraction)
     roles: dict[str, Sources] = {"train": sources}
@@ -172,7 +172,7 @@ def prepare(
                 tokenizer = fit_or_tokenizer
             else:
                 role, span = spans["train"]
-                training_text = chain.from_iterable(corpus.texts(role, *span))
+                training_text = _watched(chain.from_iterable(corpus.texts(role, *span)), progress)
                 tokenizer = fit_tokenizer(fit_or_tokenizer, training_text, say)
             _clear(folder)
             parts = {
@@ -230,20 +230,12 @@ def prepare_whole(
     return cache.parts["train"]
 
 
-def corpus_fingerprint(
-    sources: Sources,
-    *,
-    valid: Sources | None = None,
-    test: Sources | None = None,
-    encoding: str = "utf-8",
-    errors: str = "strict",
-    stdin: BinaryIO | None = None,
-) -> str:
-    """The `corpus_sha256` that `prepare` would note for these sources; errors as there."""
-    roles = {"train": sources, "valid": valid or (), "test": test or ()}
-    reading = Reading(encoding=encoding, errors=errors, stdin=stdin)
-    given = {role: group for role, group in roles.items() if role == "train" or group}
-    return fingerprint(read_documents(given, reading, None))
+def _watched(blocks: Iterable[str], progress: Progress | None) -> Iterator[str]:
+    """The blocks, with a word to `progress` before each, which may break off."""
+    for block in blocks:
+        if progress is not None:
+            progress(0)
+        yield block
 
 
 def _clear(folder: Path) -> None:

@@ -63,6 +63,14 @@ def test_what_sentencepiece_does_not_see_is_spelled(kind: str) -> None:
 
 
 @every_kind
+@pytest.mark.parametrize("mark", "\u2581\u2585\0\t\r")
+def test_what_stands_beside_it_is_learned_all_the_same(kind: str, mark: str) -> None:
+    tokenizer = fit(kind, f"the{mark}cat{mark}the{mark}mat\n" * 20, 300)
+    assert len(tokenizer.encode("the")) == 1
+    assert len(tokenizer.encode(mark)) == len(mark.encode())
+
+
+@every_kind
 def test_no_piece_spans_a_line_or_hides_half_a_character(kind: str) -> None:
     tokenizer = fit(kind, TRAINING * 3, 330)
     for token in range(257, tokenizer.vocabulary_size):

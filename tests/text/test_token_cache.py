@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from charlm.errors import CharlmError, DataError, MachineError, RunError, UsageError
 from charlm.registry import TOKENIZERS
 from charlm.text import direction, token_cache
+from charlm.text.corpus import corpus_fingerprint
 from charlm.text.counts import count_text
 from charlm.text.direction import reversed_units
 from charlm.text.token_cache import (
     Manifest,
     TokenCache,
-    corpus_fingerprint,
     prepare,
     prepare_whole,
 )
@@ -496,3 +496,24 @@ def test_what_the_tokenizer_has_to_say_is_said(tmp_path: Path) -> None:
     )
     assert any("--lowercase" in message for message in said)
     assert any("bpe: " in message for message in said)
+
+
+def test_fitting_can_be_broken_off(tmp_path: Path) -> None:
+    """Before the next block is looked at, not after the last."""
+    place = write(tmp_path, ["the cat\n" * 9])
+    seen: list[int] = []
+
+    def interrupted(characters: int) -> None:
+        seen.append(characters)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(
+            [place],
+            folder=tmp_path / "c",
+            fit_or_tokenizer=TokenizerSettings(kind="word"),
+            progress=interrupted,
+            block_characters=8,
+        )
+    assert seen == [0, 0, 0]

@@ -282,6 +282,20 @@ def is_text(marks: str) -> bool:
     return text != "" and "\n" not in text
 
 
+def test_a_spelled_item_has_no_line_break() -> None:
+    grammar = words("w w w\n").grammar
+    assert not grammar.legal[:, 4 + ord("\n")].any()
+    assert grammar.legal[:, 4 + ord("\r")].sum() == 2
+
+
+def test_what_is_cut_short_is_shown_where_it_stands() -> None:
+    tokenizer = words("w w w, w\n" * 3)
+    ids = {"w": tokenizer.encode("w")[0], ",": tokenizer.encode(",")[0], "中": 4 + 0xE4}
+    assert tokenizer.decode([ids["w"], 1, ids["中"], ids["w"]]) == "w \ufffd w"
+    assert tokenizer.decode([ids["w"], 1, ids["中"], 2, ids[","]]) == "w \ufffd,"
+    assert tokenizer.decode([ids["中"], 0, ids["w"], 1, ids["中"]]) == "\ufffd\nw \ufffd"
+
+
 def test_the_state_is_found_from_few_tokens_back() -> None:
     """Also deep inside a word that is spelled: only continuation bytes do not tell."""
     tokenizer = words("a a a\n")
@@ -332,6 +346,7 @@ def test_text_comes_as_soon_as_it_is_certain() -> None:
     [
         ("the cat", "the cat", "sat", " sat"),
         ("the cat ", "the cat", "sat", "sat"),
+        ("the cat ", "the cat", "  ", " "),
         ("the cat", "the cat", ",", ","),
         ("cat (", "cat (", "sat", "sat"),
         ("the\n", "the\n", "sat", "sat"),
@@ -341,10 +356,21 @@ def test_text_comes_as_soon_as_it_is_certain() -> None:
 def test_a_space_after_a_prompt_goes_without_saying(
     prompt: str, ids_of: str, next_word: str, written: str
 ) -> None:
-    tokenizer = words("the cat, sat (sat\n" * 3)
+    tokenizer = words("the cat, sat (sat  sat\n" * 3)
     assert tokenizer.encode_prompt(prompt).tolist() == tokenizer.encode(ids_of).tolist()
     (token,) = tokenizer.encode(next_word).tolist()
     assert tokenizer.stream(prompt).feed(token) == written
+
+
+def test_what_can_follow_a_space() -> None:
+    tokenizer = words("the cat, sat (sat  sat\tsat\n" * 3)
+    openings = tokenizer.openings("the cat ")
+    assert openings is not None
+    shown = {tokenizer.token_text(int(token)) for token in np.flatnonzero(openings)}
+    assert shown == {"the", "cat", "sat", "(", "  ", "<spell>"}
+    for prompt in ("the cat", "the ( ", "", "the\n", "the  "):
+        assert tokenizer.openings(prompt) is None
+    assert words(", , ,\n", word_oov="unk").openings("a ") is None
 
 
 @pytest.mark.parametrize("prompt", ["cat ( ", "cat  ", " ", "cat\n ", "中 "])

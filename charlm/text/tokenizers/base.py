@@ -1,10 +1,8 @@
 """What every tokenizer is: text to ids and back without loss, with a grammar of its ids."""
 
-import codecs
-import copy
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -18,6 +16,7 @@ from charlm.registry import TOKENIZER_SETTINGS, TOKENIZERS, resolve
 from charlm.text.decoding import Say
 from charlm.text.stored import read_object
 from charlm.text.tokenizers.checks import DESCRIPTION, FORMAT, damaged, refuse_lone_surrogate
+from charlm.text.tokenizers.stream import TokenStream
 
 # The floors under the model's probabilities. Between characters, 16 bits buy the start of a
 # spelled character and cost 2e-5 bits a token; within one the guess may be poorer, as it is
@@ -97,33 +96,6 @@ class Grammar:
         for token in ids[back:position]:
             state = int(self.next_state[state, token])
         return state
-
-
-class TokenStream:
-    """Ids in one at a time, text out as soon as its characters are complete."""
-
-    def __init__(self, token_bytes: Callable[[int], bytes]) -> None:
-        self._token_bytes = token_bytes
-        self._decoder = _new_decoder()
-
-    def feed(self, token: int) -> str:
-        """The text that `token` completes; "" while a character is incomplete."""
-        return self._decoder.decode(self._token_bytes(token))
-
-    def finish(self) -> str:
-        """U+FFFD for a character that was left incomplete, else ""."""
-        return self._decoder.decode(b"", True)
-
-    def fork(self) -> Self:
-        """A stream of its own that has read the same."""
-        twin = copy.copy(self)
-        twin._decoder = _new_decoder()
-        twin._decoder.setstate(self._decoder.getstate())
-        return twin
-
-
-def _new_decoder() -> codecs.IncrementalDecoder:
-    return codecs.getincrementaldecoder("utf-8")("replace")
 
 
 class Tokenizer(ABC):

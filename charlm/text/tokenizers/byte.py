@@ -16,10 +16,10 @@ from charlm.text.tokenizers.base import (
     Grammar,
     Tokenizer,
     TokenizerSettings,
-    TokenStream,
     say_nothing,
 )
 from charlm.text.tokenizers.checks import DESCRIPTION, FORMAT, checked_ids, exact_files
+from charlm.text.tokenizers.stream import TokenStream
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):

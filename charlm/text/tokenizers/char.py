@@ -22,7 +22,6 @@ from charlm.text.tokenizers.base import (
     Grammar,
     Tokenizer,
     TokenizerSettings,
-    TokenStream,
     say_nothing,
 )
 from charlm.text.tokenizers.checks import (
@@ -33,6 +32,7 @@ from charlm.text.tokenizers.checks import (
     damaged,
     exact_files,
 )
+from charlm.text.tokenizers.stream import TokenStream
 
 DEFAULT_MIN_COUNT = 2
 _CODE_POINTS = 0x110000

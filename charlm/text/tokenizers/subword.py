@@ -24,10 +24,10 @@ from charlm.text.tokenizers.base import (
     Grammar,
     Tokenizer,
     TokenizerSettings,
-    TokenStream,
     say_nothing,
 )
 from charlm.text.tokenizers.checks import DESCRIPTION, FORMAT, checked_ids, damaged, exact_files
+from charlm.text.tokenizers.stream import AfterSpace, TokenStream
 from charlm.text.tokenizers.subword_training import HIDDEN, SPECIAL, cut, train
 
 _LINE_BREAK: Final = 0
@@ -113,7 +113,8 @@ class SubwordTokenizer(Tokenizer):
         return np.array([symbol.startswith(b" ") for symbol in self._bytes])
 
     def stream(self, after: str = "") -> TokenStream:
-        return (_OpenStream if _is_open(after) else TokenStream)(self._bytes.__getitem__)
+        stream = TokenStream(self._bytes.__getitem__)
+        return AfterSpace(stream) if _is_open(after) else stream
 
     def token_text(self, token: int) -> str:
         of_what, value = self.token_identity(token)
@@ -186,19 +187,6 @@ def _is_piece(piece: str) -> bool:
 def _is_open(prompt: str) -> bool:
     """Whether a prompt ends with one space, and so before a word."""
     return prompt.endswith(" ") and not prompt.endswith("  ")
-
-
-class _OpenStream(TokenStream):
-    """Leaves out a space at the beginning: the prompt has it."""
-
-    _begun = False
-
-    def feed(self, token: int) -> str:
-        text = super().feed(token)
-        if self._begun or not text:
-            return text
-        self._begun = True
-        return text.removeprefix(" ")
 
 
 class UnigramTokenizer(SubwordTokenizer):

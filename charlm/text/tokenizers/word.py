@@ -29,7 +29,6 @@ from charlm.text.tokenizers.base import (
     Grammar,
     Tokenizer,
     TokenizerSettings,
-    TokenStream,
     say_nothing,
 )
 from charlm.text.tokenizers.checks import (
@@ -40,6 +39,7 @@ from charlm.text.tokenizers.checks import (
     damaged,
     exact_files,
 )
+from charlm.text.tokenizers.stream import AfterSpace, TokenStream
 from charlm.text.tokenizers.word_grammar import END, EOS, FIRST_BYTE, JOIN, MARKER, UNKNOWN
 from charlm.text.tokenizers.word_split import BREAK, GAP, Pieces, Splitting, space_expected
 from charlm.text.tokenizers.word_stream import SILENT, Shown, WordStream
@@ -137,10 +137,28 @@ class WordTokenizer(Tokenizer):
 
     def encode_prompt(self, text: str) -> npt.NDArray[Any]:
         """A space at the end goes without saying where it is expected before a next word."""
-        shorter = text[:-1]
-        if text[-1:] == " " and space_expected(self._splitting.last_kind(shorter), 0):
-            return self.encode(shorter)
-        return self.encode(text)
+        return self.encode(text[:-1] if self._is_open(text) else text)
+
+    def openings(self, prompt: str) -> npt.NDArray[np.bool_] | None:
+        """After a space that went without saying, what it is expected before, or begins with it."""
+        if not self._is_open(prompt):
+            return None
+        last = self._splitting.last_kind(prompt[:-1])
+        found = np.fromiter(
+            (
+                text.startswith(" ") if kind == GAP else space_expected(last, kind)
+                for text, kind in zip(self._shown.texts, self._shown.kinds, strict=True)
+            ),
+            np.bool_,
+        )
+        if self._spells:
+            found[MARKER] = True  # whatever it will be
+        return found if (found & self.grammar.drawable[0]).any() else None
+
+    def _is_open(self, prompt: str) -> bool:
+        """Whether a prompt ends with a space that would be expected before a next word."""
+        before = self._splitting.last_kind(prompt[:-1])
+        return prompt.endswith(" ") and space_expected(before, 0)
 
     def _encode(self, text: str, continues: bool) -> npt.NDArray[Any]:
         pieces = self._splitting.split(text, continues)
@@ -181,6 +199,8 @@ class WordTokenizer(Tokenizer):
         return "".join([*map(stream.feed, found.tolist()), stream.finish()])
 
     def stream(self, after: str = "") -> TokenStream:
+        if self._is_open(after):
+            return AfterSpace(WordStream(self._shown, self._splitting, after[:-1]))
         return WordStream(self._shown, self._splitting, after)
 
     @cached_property

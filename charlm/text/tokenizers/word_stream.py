@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from charlm.text.tokenizers.base import TokenStream
+from charlm.text.tokenizers.stream import TokenStream
 from charlm.text.tokenizers.word_split import Splitting, space_expected
 
 SILENT = 6  # of a marker: it has no text, and changes nothing
