@@ -135,7 +135,10 @@ def _configuration(preset: str | None, settings: Mapping[str, Any]) -> tuple[Con
     keys = {field.name: key for key, field in SETTINGS.items()}
     for name in settings.keys() - keys.keys():
         raise UsageError(f"there is no setting {name}{nearest(name, list(keys))}")
-    values = {keys[name]: value for name, value in settings.items()}
+    values = {
+        keys[name]: str(value) if isinstance(value, Path) else value
+        for name, value in settings.items()
+    }
     layers = [] if preset is None else [read_preset(preset)]
     layers.append(Layer("options", values))
     return build(layers), [key for layer in layers for key in layer.values]

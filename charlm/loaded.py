@@ -50,6 +50,12 @@ class Model:
         except UsageError as error:
             raise RunError(error.what, "The run was changed; restore it from a copy.") from error
         self.tokenizer: Tokenizer = load_tokenizer(stored.tokenizer_files)
+        if self.config.tokenizer.tokenizer != self.tokenizer.kind:
+            raise RunError(
+                f"{stored.path}: the configuration has the tokenizer "
+                f"{self.config.tokenizer.tokenizer}, and there is one of {self.tokenizer.kind}",
+                "The run was changed; restore it from a copy.",
+            )
         size = stored.weights.get("embedding.weight")
         if size is None or len(size) != self.tokenizer.vocabulary_size:
             raise RunError(

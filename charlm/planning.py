@@ -61,15 +61,25 @@ class Plan:
     architecture: Architecture
     train_tokens: int
 
-    @property
-    def warning(self) -> str | None:
-        """What a person should know before so small a text is trained on."""
-        if self.train_tokens >= _LITTLE_TEXT:
-            return None
-        return (
-            f"Warning: {self.train_tokens:,} tokens are little to learn from: the model will "
-            "mostly repeat them. 100,000 and more give something to go by."
-        )
+    def warnings(self) -> list[str]:
+        """What a person should know before this is trained."""
+        found = []
+        if self.train_tokens < _LITTLE_TEXT:
+            found.append(
+                f"Warning: {self.train_tokens:,} tokens are little to learn from: the model will "
+                "mostly repeat them. 100,000 and more give something to go by."
+            )
+        o, b = self.config.optimisation, self.config.budget
+        last = sizing.last_step(self.config, self.train_tokens)
+        if last is None or b.eval_every == AUTO:
+            return found
+        for option, needed in (("plateau", 3), ("nt-asgd", 7)):
+            if option in (o.schedule, o.optimizer) and last // b.eval_every < needed:
+                found.append(
+                    f"Warning: {option} acts on evaluations: it needs {needed} or more, and this "
+                    f"budget has {last // b.eval_every}. A smaller --eval-every gives more."
+                )
+        return found
 
     def memory_estimate(self) -> int:
         """Bytes that training will take: weights, gradients, two averages and a window; with

@@ -115,6 +115,8 @@ def _contradictions(config: Config) -> list[str]:
             f"{option} needs a validation text; --valid-fraction is 0 and there is no --valid"
             for option in needing_validation(config)
         ]
+    if reg.temporal_activation_penalty and o.bptt == 1:
+        found.append("--temporal-activation-penalty compares time steps, and --bptt 1 has one")
     if o.ema is not None and o.optimizer == "nt-asgd":
         found.append("--ema is given, but --optimizer nt-asgd has an average of its own")
     if o.schedule in OWN_WARM_UP and o.warmup_steps not in (AUTO, 0):

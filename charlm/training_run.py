@@ -1,5 +1,6 @@
 """One training run from the command to its end: begun, gone on with, or put in another's place."""
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -37,10 +38,11 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
                 "was read",
                 "Name the TEXT to start it, or correct --out.",
             )
-        source = source_of(request.config)  # read now: it may be the run that is replaced
+        source = source_of(request.config)
         config = adopted(request.config, request.given, source)
         request = replace(request, config=config)
         if request.force and may_be_replaced(request.out):
+            _refuse_own_source(request)
             return _replace(request, source, listener, interruption)
         run = RunDirectory.create(request.out)
         try:
@@ -48,6 +50,16 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
                 return _Run(run, request, listener, interruption).start(source)
         finally:
             run.discard_unless_begun()
+
+
+def _refuse_own_source(request: Request) -> None:
+    """UsageError where the run to be replaced is the one whose weights are to begin with."""
+    source = request.config.model.init_from
+    if source is not None and os.path.realpath(source) == os.path.realpath(request.out):
+        raise UsageError(
+            f"--force would overwrite {request.out}, which --init-from starts from",
+            "Give another --out.",
+        )
 
 
 def _replace(
@@ -94,8 +106,8 @@ class _Run:
             + ", ".join(f"{len(part.ids):,} {name}" for name, part in sizes.items())
             + f"; vocabulary {tokenizer.vocabulary_size:,}"
         )
-        if found.warning is not None:
-            self.listener.say(found.warning)
+        for warning in found.warnings():
+            self.listener.say(warning)
         for choice in found.choices:
             self.listener.chosen(choice.key, choice.value, choice.reason)
         self.run.write_tokenizer(tokenizer.to_files())

@@ -26,6 +26,11 @@ _DECIDED = tuple(
         "nonlinearity", "bias", "direction",
     )
 )  # fmt: skip
+_KIND = "tokenizer.tokenizer"
+# Zoneout is part of what the network computes, in evaluation too.
+_ZONEOUT = tuple(
+    f"regularisation.{name}" for name in ("temporal_dropout", "temporal_dropout_kind", "dropout")
+)
 _USELESS = ("model.init", "model.forget_bias")
 _BY_TOKEN = ("embedding.weight", "decoder.weight", "decoder.bias")  # (V, ...)
 
@@ -46,8 +51,8 @@ def source_of(config: Config) -> Model | None:
 
 
 def adopted(config: Config, given: Sequence[str], source: Model | None) -> Config:
-    """The configuration with what `source` decides: its shapes, and its way of tokenizing where
-    nothing else is asked for.
+    """The configuration with what `source` decides: its shapes, and its way of tokenizing and its
+    zoneout where nothing else is asked for.
 
     UsageError where something else is asked for than its weights have.
     """
@@ -69,9 +74,14 @@ def adopted(config: Config, given: Sequence[str], source: Model | None) -> Confi
             f"--init-from {config.model.init_from}: " + "; ".join(problems),
             "Leave them out, or --init-from.",
         )
-    tokenizing = [key for key in SETTINGS if key.startswith("tokenizer.")]
-    if not set(tokenizing) & set(given):
-        values |= {key: source.config.get(key) for key in tokenizing}
+    if config.tokenizer.tokenizer == source.tokenizer.kind or _KIND not in given:
+        values |= {
+            key: source.config.get(key)
+            for key in SETTINGS
+            if key.startswith("tokenizer.") and key not in given
+        }
+    if source.config.zoneout and not set(_ZONEOUT) & set(given):
+        values |= {key: source.config.get(key) for key in _ZONEOUT}
     return config.with_values(values)
 
 

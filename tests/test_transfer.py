@@ -128,10 +128,45 @@ def test_another_source_is_another_run(tiny_run, other_text, tmp_path):
         charlm.train([other_text], out, resume=True, init_from="elsewhere", steps=2)
 
 
-def test_a_run_can_be_replaced_by_one_that_starts_from_it(tiny_run, other_text, tmp_path):
+def test_a_run_is_not_overwritten_by_one_that_starts_from_it(tiny_run, other_text, tmp_path):
+    """Killed before its first save, it would leave neither."""
     run = shutil.copytree(tiny_run, tmp_path / "run", symlinks=True)
-    summary = charlm.train([other_text], run, init_from=str(run), force=True, steps=1, **QUICK)
-    assert summary["steps"] == 1
+    link = tmp_path / "link"
+    link.symlink_to(run)
+    for source in (run, link):
+        with pytest.raises(UsageError, match="--init-from starts from"):
+            charlm.train([other_text], run, init_from=source, force=True, steps=1, **QUICK)
+    assert charlm.load(run).generate("the ", length=5) == charlm.load(tiny_run).generate(
+        "the ", length=5
+    )
+
+
+def test_zoneout_goes_along_unless_something_else_is_asked_for(tiny_text, tmp_path):
+    zone = {"temporal_dropout": 0.5, "temporal_dropout_kind": "zoneout", "dropout": 0.8}
+    source = tmp_path / "source"
+    small = {"hidden_size": 12, "embedding_size": 6}
+    charlm.train([tiny_text], source, steps=20, lr=0.03, **zone, **small, **QUICK)
+    figures = charlm.load(source).evaluate()
+    adopted, asked = tmp_path / "adopted", tmp_path / "asked"
+    charlm.train([tiny_text], adopted, init_from=source, steps=1, lr=1e-30, **QUICK)
+    assert charlm.load(adopted).config.zoneout == pytest.approx(0.4)
+    found = charlm.load(adopted).evaluate()["nats_per_token"]
+    assert found == pytest.approx(figures["nats_per_token"], rel=1e-6)
+    other = {"temporal_dropout": 0.1, "temporal_dropout_kind": "variational"}
+    charlm.train([tiny_text], asked, init_from=source, steps=1, lr=1e-30, **other, **QUICK)
+    assert charlm.load(asked).config.zoneout == 0
+
+
+def test_tokenizing_goes_along_setting_by_setting(tiny_text, tmp_path):
+    source, out = tmp_path / "source", tmp_path / "out"
+    small = {"hidden_size": 8, "embedding_size": 4}
+    charlm.train([tiny_text], source, tokenizer="word", min_count=5, steps=1, **small, **QUICK)
+    charlm.train([tiny_text], out, init_from=source, lowercase=True, steps=1, **QUICK)
+    tokenizer = charlm.load(out).config.tokenizer
+    assert (tokenizer.tokenizer, tokenizer.min_count, tokenizer.lowercase) == ("word", 5, True)
+    other = tmp_path / "other"
+    charlm.train([tiny_text], other, init_from=source, tokenizer="char", steps=1, **QUICK)
+    assert charlm.load(other).config.tokenizer.min_count == "auto"
 
 
 def test_an_exported_file_does_not_say_where_it_came_from(tiny_run, other_text, tmp_path):

@@ -154,8 +154,8 @@ def _show_plan(context: Context, plan: Any) -> None:
         )
         return
     context.output.write(to_toml(plan.config))
-    if plan.warning is not None:
-        context.messages.say(plan.warning)
+    for warning in plan.warnings():
+        context.messages.say(warning)
     for choice in plan.choices:
         context.messages.say(f"{choice.key} = {choice.value}: {choice.reason}")
     context.messages.say(

@@ -49,37 +49,45 @@ class BackwardWriting(Writing):
 
 
 class _BeforePrompt:
-    """The text of each whole unit and its line, less the text that the line had without it.
+    """The text of each whole unit and the unit after it, less the text that this one has alone.
 
-    The line that is written begins with the prompt's first line, as a token's text may hang on
-    the one after it; never on another line's. A unit that is never finished has no text.
+    A token's text may hang on what stands beside it (the gap between two words), never on
+    another line's. A unit that is never finished has no text.
     """
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int]) -> None:
         self._tokenizer = tokenizer
-        self._line = _reversed(tokenizer, _last_line(prompt, tokenizer.boundary_id))
+        line = _reversed(tokenizer, _last_line(prompt, tokenizer.boundary_id))
+        self._after: list[int] = []  # the unit that follows what is written next
         self._unit: list[int] = []
         self._state = FREE
+        for token in line:
+            if self._whole(token):
+                break
+        self._after, self._unit = self._unit, []
 
-    def feed(self, token: int) -> str:
+    def _whole(self, token: int) -> bool:
+        """Add a token to the unit; whether that finishes it."""
         self._unit.append(token)
         self._state = int(self._tokenizer.grammar.next_state[self._state, token])
-        if self._state != FREE:
+        return self._state == FREE
+
+    def feed(self, token: int) -> str:
+        if not self._whole(token):
             return ""
         decode = self._tokenizer.decode
-        before = len(decode(self._line))
-        line = self._unit + self._line
-        text = decode(line)
-        self._line = [] if self._unit == [self._tokenizer.boundary_id] else line
+        alone = len(decode(self._after))
+        text = decode(self._unit + self._after)
+        self._after = [] if self._unit == [self._tokenizer.boundary_id] else self._unit
         self._unit = []
-        return text[: max(0, len(text) - before)][::-1]
+        return text[: max(0, len(text) - alone)][::-1]
 
     def finish(self) -> str:
         return ""
 
     def fork(self) -> "_BeforePrompt":
         twin = copy.copy(self)
-        twin._unit = self._unit.copy()  # `_line` is replaced, never changed
+        twin._unit = self._unit.copy()  # `_after` is replaced, never changed
         return twin
 
 

@@ -44,8 +44,8 @@ class Decoder:
     ) -> None:
         self._cell, self._zoneout = cell, zoneout
         self._ops = NumpyOperations()
-        self._hidden_sizes = _check(cell, weights, bias)
-        layers = range(len(self._hidden_sizes))
+        self.hidden_sizes = _check(cell, weights, bias)
+        layers = range(len(self.hidden_sizes))
         prepare, dtype = self._ops.prepare, weights["embedding.weight"].dtype
         self._embedding = weights["embedding.weight"]  # (V, E)
         self._weights_ih = [prepare(weights[f"layers.{n}.weight_ih"]) for n in layers]
@@ -53,7 +53,7 @@ class Decoder:
         self._biases_ih, self._biases_hh = (
             [
                 weights.get(f"layers.{n}.{name}", np.zeros(cell.gates * hidden, dtype))
-                for n, hidden in enumerate(self._hidden_sizes)
+                for n, hidden in enumerate(self.hidden_sizes)
             ]
             for name in ("bias_ih", "bias_hh")
         )
@@ -70,7 +70,7 @@ class Decoder:
             tuple(
                 np.zeros((streams, hidden), self._embedding.dtype) for _ in self._cell.state_names
             )
-            for hidden in self._hidden_sizes
+            for hidden in self.hidden_sizes
         )
 
     def advance(self, ids: Iterable[int], state: DecoderState) -> DecoderState:
@@ -119,10 +119,24 @@ class Decoder:
 
 
 def decoder_of(config: Config, weights: Weights) -> Decoder:
-    """The decoder of a run's resolved configuration and its weights."""
+    """The decoder of a run's resolved configuration and its weights.
+
+    RunError where the weights are not those of such a network.
+    """
     m = config.model
     cell = make_cell(m.cell, nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity)
-    return Decoder(cell, weights, m.bias, config.zoneout)
+    decoder = Decoder(cell, weights, m.bias, config.zoneout)
+    last = m.hidden_size if m.last_hidden_size == AUTO else m.last_hidden_size
+    shape = {
+        "layers": (len(decoder.hidden_sizes), m.layers),
+        "hidden sizes": (decoder.hidden_sizes, [m.hidden_size] * (m.layers - 1) + [last]),
+        "embedding size": (weights["embedding.weight"].shape[1], m.embedding_size),
+        "tied weights": ("decoder.weight" not in weights, m.tie_weights),
+    }
+    for name, (found, wanted) in shape.items():
+        if found != wanted:
+            raise _damaged(f"The weights have {name} {found}, and the configuration has {wanted}")
+    return decoder
 
 
 def _check(cell: Cell, weights: Weights, bias: bool) -> list[int]:

@@ -136,10 +136,11 @@ class _Resolution:
                 self.choices.append(Choice(key, self.config.get(key), reason))
 
     def _model(self) -> None:
-        if self.config.regularisation.inter_layer_dropout in (AUTO, 0):
-            self._set("model.layers", 1, "one wide layer learns most per minute")
-        else:
+        if self.config.regularisation.inter_layer_dropout not in (AUTO, 0):
             self._set("model.layers", 2, "--inter-layer-dropout needs two")
+        if self.config.model.last_hidden_size not in (AUTO, self.config.model.hidden_size):
+            self._set("model.layers", 2, "--last-hidden-size needs two")
+        self._set("model.layers", 1, "one wide layer learns most per minute")
         large = self.facts.vocabulary_size >= _LARGE_VOCABULARY
         embedding = self._hidden_size(large)
         hidden = self.config.model.hidden_size
@@ -242,7 +243,7 @@ class _Resolution:
         averaged = o.optimizer == "nt-asgd"
         reason = "the average takes the place of a fall" if averaged else "to the end of the budget"
         self._set("optimisation.schedule", "constant" if averaged else "cosine", reason)
-        last = self._last_step()
+        last = last_step(self.config, self.facts.train_tokens)
         schedule = self.config.optimisation.schedule
         if schedule in OWN_WARM_UP:
             self._set("optimisation.warmup_steps", 0, f"{schedule} warms up by itself")
@@ -268,13 +269,15 @@ class _Resolution:
         lr *= min(1.5, math.sqrt(_REFERENCE_WIDTH / hidden)) / layers
         return lr, f"{optimizer}, for {layers} x {hidden} hidden units"
 
-    def _last_step(self) -> int | None:
-        b, o = self.config.budget, self.config.optimisation
-        windows = self.facts.train_tokens // o.batch_size // o.bptt
-        limits = [b.steps] if b.steps is not None else []
-        if b.epochs is not None:
-            limits.append(max(1, round(b.epochs * windows)))
-        return min(limits) if limits else None
+
+def last_step(config: Config, train_tokens: int) -> int | None:
+    """The step that --steps and --epochs allow; None where only the clock counts."""
+    b, o = config.budget, config.optimisation
+    windows = train_tokens // o.batch_size // o.bptt
+    limits = [b.steps] if b.steps is not None else []
+    if b.epochs is not None:
+        limits.append(max(1, round(b.epochs * windows)))
+    return min(limits) if limits else None
 
 
 def _round_width(width: float) -> int:

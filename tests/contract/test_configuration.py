@@ -160,6 +160,20 @@ def test_two_kilobytes_train_with_a_warning(
     assert "little to learn from" not in call("train", enough, "--dry-run").err
 
 
+@pytest.mark.parametrize(
+    "options", [("--schedule", "plateau"), ("--optimizer", "nt-asgd")], ids=" ".join
+)
+def test_too_few_evaluations_to_act_on_are_said(options: tuple[str, str], tiny_text: Path) -> None:
+    sized = ("--hidden-size", "8", "--dry-run", "--steps", "60", *options, "--eval-every")
+    assert f"{options[1]} acts on evaluations" in call("train", tiny_text, *sized, "30").err
+    assert "acts on evaluations" not in call("train", tiny_text, *sized, "6").err
+
+
+def test_a_last_layer_of_its_own_size_makes_two(tiny_text: Path) -> None:
+    model = planned(tiny_text, "--hidden-size", "20", "--last-hidden-size", "12")["config"]["model"]
+    assert (model["layers"], model["hidden_size"], model["last_hidden_size"]) == (2, 20, 12)
+
+
 def test_dry_run_counts_parameters(tiny_text: Path) -> None:
     found = planned(
         tiny_text, "--hidden-size", "5", "--embedding-size", "4", "--layers", "2", "--tokenizer",

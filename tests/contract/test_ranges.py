@@ -149,6 +149,7 @@ def test_unknown_word_is_answered_with_the_nearest(
         ("--cell", "gru", "--nonlinearity", "relu"),
         ("--cell", "rnn", "--forget-bias", "1"),
         ("--no-bias", "--forget-bias", "1"),
+        ("--temporal-activation-penalty", "1", "--bptt", "1"),
         ("--layers", "1", "--hidden-size", "8", "--last-hidden-size", "6"),
     ],
 )

@@ -90,3 +90,15 @@ def test_biases_must_be_there_just_where_the_configuration_has_them(there, confi
     weights = weights_of(model_of(config_of(cell="gru", bias=there)))
     with pytest.raises(RunError, match="bias_"):
         decoder_of(config_of(cell="gru", bias=configured), weights)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"layers": 3}, {"hidden_size": 5}, {"last_hidden_size": 3}, {"embedding_size": 4},
+     {"tie_weights": True}],
+    ids=lambda wrong: next(iter(wrong)),
+)  # fmt: skip
+def test_weights_of_another_shape_than_the_configuration_has_are_refused(wrong):
+    weights = weights_of(model_of(config_of(cell="gru")))
+    with pytest.raises(RunError, match="the configuration has"):
+        decoder_of(config_of(cell="gru", **wrong), weights)

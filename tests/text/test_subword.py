@@ -292,3 +292,20 @@ def test_a_space_after_a_prompt_is_left_to_the_next_piece(kind: str) -> None:
     for prompt in ("on the", "on the  ", "", "on the\n"):
         assert tokenizer.encode_prompt(prompt).tolist() == tokenizer.encode(prompt).tolist()
         assert tokenizer.openings(prompt) is None
+
+
+@every_kind
+def test_a_piece_that_is_no_text_is_refused_even_with_the_right_hash(kind: str) -> None:
+    stored = fit_tokenizer(
+        TokenizerSettings(kind=kind), ["the cat sat on the mat\n" * 40]
+    ).to_files()
+    name = f"{kind}.model"
+    model = stored[name]
+    assert model.count(b"\xe2\x96\x81") > 1  # pieces that begin with a space
+    place = model.rindex(b"\xe2\x96\x81")
+    hostile = model[:place] + b"\xff\xfe\xfd" + model[place + 3 :]
+    description = stored["tokenizer.json"].replace(
+        hashlib.sha256(model).hexdigest().encode(), hashlib.sha256(hostile).hexdigest().encode()
+    )
+    with pytest.raises(RunError, match=f"{kind}.model"):
+        load_tokenizer({name: hostile, "tokenizer.json": description})

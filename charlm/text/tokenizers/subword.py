@@ -61,7 +61,10 @@ class SubwordTokenizer(Tokenizer):
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as problem:
             raise damaged(f"{self._model_name()} is no sentencepiece model.") from problem
-        self._pieces = self._checked_pieces()
+        try:
+            self._pieces = self._checked_pieces()
+        except (UnicodeDecodeError, IndexError, RuntimeError) as problem:
+            raise damaged(f"{self._model_name()} has a piece that is no text.") from problem
         self.vocabulary_size = SPECIAL + len(self._pieces)
         symbols = [bytes((byte,)) for byte in range(256)]
         self._bytes = [b"\n", *symbols, *(piece.encode() for piece in self._pieces)]
