@@ -1,5 +1,6 @@
 """The parts of one training run, built from its configuration, and put to work."""
 
+import math
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -240,6 +241,12 @@ class Assembly:
         checkpointing.put_weights(self.model, best.groups["weights"], str(best.path))
         figures = self.measurement.final(unchanged=best.step == loop.evaluations.last_step)
         state = loop.state
+        even = math.log(self.tokenizer.vocabulary_size)
+        if "valid" in figures and figures["valid"].nats_per_token > even:
+            self.listener.say(
+                f"Warning: {figures['valid'].nats_per_token:.4g} nats per token is worse than "
+                f"guessing evenly ({even:.4g}): nothing was learned. Lower --lr, or give it longer."
+            )
         summary = {
             "run": str(self.run.path),
             "tokens_per_second": state.tokens / max(state.step_seconds, 1e-9),

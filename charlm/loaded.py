@@ -140,6 +140,7 @@ class Model:
         from charlm.evaluation.measure import measure, measure_windows
         from charlm.evaluation.measure_adapting import measure_cached, measure_dynamic
         from charlm.evaluation.own_text import held_out_part, training_ids
+        from charlm.training.precision import set_threads
 
         if window is not None and (dynamic or cache):
             raise UsageError(
@@ -170,13 +171,15 @@ class Model:
                 direction = self.config.model.direction
                 return measure_windows(*about, window, windows, seed, direction).as_dict()
             figures: dict[str, Any] = measure(*about).as_dict()
-            if dynamic:
-                settings = DynamicSettings() if dynamic is True else dynamic
-                usual = training_ids(self.stored, self.config.model.direction)
-                figures["dynamic"] = measure_dynamic(*about, settings, usual, say).as_dict()
-            if cache:
-                chosen = CacheSettings() if cache is True else cache
-                figures["cache"] = measure_cached(*about, chosen, say).as_dict()
+            # One stream's products are small: a second thread that has to wait costs more.
+            with set_threads(1 if threads == "auto" else None):
+                if dynamic:
+                    settings = DynamicSettings() if dynamic is True else dynamic
+                    usual = training_ids(self.stored, self.config.model.direction)
+                    figures["dynamic"] = measure_dynamic(*about, settings, usual, say).as_dict()
+                if cache:
+                    chosen = CacheSettings() if cache is True else cache
+                    figures["cache"] = measure_cached(*about, chosen, say).as_dict()
             return figures
 
     def score(self, lines: Iterable[str], *, carry_state: bool = False) -> Iterator["ScoredLine"]:
@@ -233,6 +236,8 @@ class Model:
     ) -> "LanguageModel":
         import torch
 
+        from charlm.training.precision import MOST_THREADS, fastest_threads
+
         given = {"precision": precision, "threads": threads, "device": device, "kernel": kernel}
         for name, value in given.items():
             entry = SETTINGS[f"optimisation.{name}"]
@@ -240,8 +245,8 @@ class Model:
                 entry.setting.read(value, entry.kind)
             except BadValue as error:
                 raise UsageError(f"{name} is {value}; needed: {error}") from error
-        if threads != "auto":
-            torch.set_num_threads(int(threads))
+        chosen = fastest_threads(MOST_THREADS) if threads == "auto" else int(threads)
+        torch.set_num_threads(chosen)
         if device == "cuda" and not torch.cuda.is_available():
             raise UsageError("--device cuda: there is no usable GPU here", "Leave it out.")
         model = self.language_model.to("cuda" if device == "cuda" else "cpu")

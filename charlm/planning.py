@@ -135,7 +135,7 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
     device = "cuda" if o.device != "cpu" and torch.cuda.is_available() else "cpu"
     threads = o.threads
     if threads == AUTO:
-        threads = precision.fastest_threads(torch.get_num_threads())
+        threads = precision.fastest_threads(precision.MOST_THREADS)
     torch.set_num_threads(threads)
     rates = precision.probe(device)
     chosen = rates.best if o.precision == "auto" else o.precision

@@ -59,6 +59,20 @@ def test_importing_charlm_and_writing_with_it_imports_no_torch(tiny_run):
 
 
 class TestTrain:
+    def test_a_network_that_learned_nothing_is_said(self, tiny_text, tmp_path):
+        said = []
+
+        class Heard(Listener):
+            def say(self, message):
+                said.append(message)
+
+        how = {**SMALL, "optimizer": "sgd", "lr": 3000.0, "clip_norm": None, "steps": 8}
+        charlm.train([tiny_text], tmp_path / "r", listener=Heard(), **how)
+        assert any("worse than guessing evenly" in message for message in said)
+        said.clear()
+        charlm.train([tiny_text], tmp_path / "s", listener=Heard(), steps=3, **SMALL)
+        assert not any("guessing" in message for message in said)
+
     def test_a_preset_stands_below_single_settings(self, tiny_text, tmp_path):
         charlm.train([tiny_text], tmp_path / "r", preset="tiny", steps=1, hidden_size=10)
         config = charlm.load(tmp_path / "r").config

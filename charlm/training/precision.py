@@ -5,10 +5,13 @@ library emulates them, several times slower than fp32. So it is tried.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
+MOST_THREADS = torch.get_num_threads()  # that the machine, or whoever set it, allows
 _STREAMS, _HIDDEN, _GATES = 32, 512, 4  # the shape of a recurrent product
 _SECONDS = 0.03  # of each try: the whole probe stays under 0.3 s
 
@@ -49,14 +52,26 @@ def fastest_threads(most: int) -> int:
     On a machine that is busy otherwise, every product waits for the thread that is not running:
     two threads beside one other process were seen at a tenth of the speed of one thread.
     """
-    before = torch.get_num_threads()
+    if most == 1:
+        return 1
     rates = {}
     for threads in {most, max(1, most // 2)}:
-        torch.set_num_threads(threads)
-        found = probe()
+        with set_threads(threads):
+            found = probe()
         rates[threads] = max(found.fp32, found.bf16)
-    torch.set_num_threads(before)
     return max(rates, key=lambda threads: rates[threads])
+
+
+@contextmanager
+def set_threads(threads: int | None) -> Iterator[None]:
+    """So many threads while the block lasts; None changes nothing."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _rate(a: torch.Tensor, b: torch.Tensor) -> float:

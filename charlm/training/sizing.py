@@ -250,7 +250,11 @@ class _Resolution:
         elif o.optimizer in _BY_GRADIENT_ALONE:
             self._set("optimisation.warmup_steps", 0, "no averages of gradients to settle")
         else:
-            warmup = 50 if last is None else min(50, last // 10)
+            tokens = self._expected_epochs() * self.facts.train_tokens
+            steps = int(
+                tokens / self.config.optimisation.batch_size / self.config.optimisation.bptt
+            )
+            warmup = min(50, (steps if last is None else last) // 10)
             self._set("optimisation.warmup_steps", warmup, "lets averages of gradients settle")
         b = self.config.budget
         if last is not None and b.minutes is None:

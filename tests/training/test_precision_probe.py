@@ -59,3 +59,13 @@ def test_fewer_threads_where_they_are_faster(monkeypatch):
         )
         assert precision.fastest_threads(4) == chosen
         assert torch.get_num_threads() == before
+
+
+def test_threads_are_set_for_a_while():
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), precision.set_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        _ = 1 / 0
+    assert torch.get_num_threads() == before
+    with precision.set_threads(None):
+        assert torch.get_num_threads() == before

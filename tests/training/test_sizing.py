@@ -122,3 +122,11 @@ def test_more_minutes_and_more_text_make_a_wider_network():
 def test_inter_layer_dropout_gets_the_layers_it_needs():
     config, _ = resolve(config_of(steps=10, inter_layer_dropout=0.3), facts_of())
     assert config.model.layers >= 2
+
+
+def test_warm_up_does_not_outlast_a_short_budget():
+    facts = facts_of(rate=1.0)  # a very slow machine
+    short, _ = resolve(config_of(minutes=0.2, hidden_size=256), facts)
+    long, _ = resolve(config_of(minutes=500, hidden_size=256), facts)
+    assert short.optimisation.warmup_steps < 10
+    assert long.optimisation.warmup_steps == 50
