@@ -344,3 +344,31 @@ class TestScoreAndEvaluate:
     def test_kernels_agree(self, model, kernel):
         wanted = model.evaluate()["nats_per_token"]
         assert model.evaluate(kernel=kernel)["nats_per_token"] == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temporal_dropout": 0.4, "temporal_dropout_kind": "zoneout"},
+        {"cell": "gru-cho", "bias": False},
+        {"cell": "rnn", "nonlinearity": "relu", "init": "identity"},
+        {"layers": 2, "last_hidden_size": 5},
+        {"tokenizer": "word", "min_count": 2, "direction": "backward"},
+        {"tokenizer": "unigram"},
+    ],
+    ids=lambda options: next(iter(options)) + " " + str(next(iter(options.values()))),
+)
+def test_an_exported_file_is_the_run_whatever_the_network(options, tiny_text, tmp_path):
+    run, file = tmp_path / "run", tmp_path / "model.charlm"
+    charlm.train([tiny_text], run, steps=6, **(SMALL | options))
+    charlm.api.export(run, file)
+    models = charlm.load(run), charlm.load(file)
+    line = "the patient slept well\n"
+    texts = [model.generate("the ", length=20) for model in models]
+    bits = [next(model.score([line])).bits for model in models]
+    figures = [model.evaluate([tiny_text]) for model in models]
+    assert texts[0] == texts[1]
+    assert bits[0] == bits[1]
+    assert figures[0] == figures[1]
+    for model in models:
+        assert model.tokenizer.decode(model.tokenizer.encode(line)) == line
