@@ -72,7 +72,7 @@ def adopted(config: Config, given: Sequence[str], source: Model | None) -> Confi
     if problems:
         raise UsageError(
             f"--init-from {config.model.init_from}: " + "; ".join(problems),
-            "Leave them out, or --init-from.",
+            "Leave out these options, or leave out --init-from.",
         )
     if config.tokenizer.tokenizer == source.tokenizer.kind or _KIND not in given:
         values |= {

@@ -66,7 +66,7 @@ class TestTrain:
             def say(self, message):
                 said.append(message)
 
-        how = {**SMALL, "optimizer": "sgd", "lr": 3000.0, "clip_norm": None, "steps": 8}
+        how = {**SMALL, "optimizer": "sgd", "lr": 300.0, "clip_norm": None, "steps": 8}
         charlm.train([tiny_text], tmp_path / "r", listener=Heard(), **how)
         assert any("worse than guessing evenly" in message for message in said)
         said.clear()

@@ -137,6 +137,9 @@ def _configuration(values: Mapping[str, Any]) -> tuple[Config, list[str]]:
     keys = {field.name: key for key, field in SETTINGS.items()}
     options = given(values, keys)
     layers.append(Layer("options", {keys[name]: value for name, value in options.items()}))
+    twice = [key for layer in layers if layer.source == "--set" for key in layer.values]
+    for key in set(twice) & set(layers[-1].values):
+        raise UsageError(f"{SETTINGS[key].option} and --set {key} are both given", "Give one.")
     config = build(layers)
     return config, [key for layer in layers for key in layer.values]
 

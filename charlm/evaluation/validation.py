@@ -1,6 +1,5 @@
 """Measuring the model that is being trained on its run's own parts, in fp32."""
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -11,7 +10,7 @@ from charlm.evaluation.measure import count_stretches, measure
 from charlm.model.language_model import LanguageModel
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
-from charlm.training.loop import Measured
+from charlm.training.loop import BLOWN_UP, Measured
 
 # While training, so many tokens of the validation text are measured, and all of it at the end:
 # a large one must not eat the budget.
@@ -51,9 +50,9 @@ class RunMeasurement:
             found = measure(self.model, self.tokenizer, ids, documents, counts, self.check)
         finally:
             self.model.precision = precision
-        if not math.isfinite(found.nats):
+        if not found.nats_per_token < BLOWN_UP:
             raise DivergedError(
-                f"training diverged: the {part} text costs {found.nats:g} nats under the model.",
+                f"training diverged: the {part} text costs {found.nats_per_token:g} nats a token.",
                 "Lower --lr or --clip-norm, and start again.",
             )
         return found

@@ -86,7 +86,8 @@ def read_documents(
         if not characters:
             names = ", ".join(document.name for document in documents if document.role == role)
             raise DataError(
-                f"The {role} text has no characters: {names or 'no source'} is empty.",
+                f"The {'text' if role == 'train' else f'{role} text'} has no characters: "
+                f"{names or 'no source'} is empty.",
                 "Name a text of at least one character.",
             )
     return documents

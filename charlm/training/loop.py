@@ -23,6 +23,10 @@ from charlm.training.listener import Evaluation, Listener, Report
 from charlm.training.schedules import Schedule, warm_up
 from charlm.training.state import Evaluations, TrainingState
 
+# Nats a token from which training has diverged, though no number is infinite yet: guessing evenly
+# among a million tokens costs 14.
+BLOWN_UP = 1e4
+
 
 class StepLoss(NamedTuple):
     """The loss of one step, to go back through; how many tokens it is the mean of; how many
@@ -153,7 +157,7 @@ class Loop:
         (found.loss if found.penalty is None else found.loss + found.penalty).backward()
         norm = gradients.clip(self.parameters, self.clip_norm)
         nats = float(found.loss.detach())
-        if not (math.isfinite(nats) and math.isfinite(norm)):
+        if not (-math.inf < nats < BLOWN_UP and math.isfinite(norm)):
             raise DivergedError(
                 f"training diverged at step {state.step + 1}: the loss is {nats:g} and the norm "
                 f"of the gradient {norm:g}. The step was not taken, and nothing of it saved.",

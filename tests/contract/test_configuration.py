@@ -42,9 +42,11 @@ def test_precedence(preset: str, tiny_text: Path, tmp_path: Path) -> None:
     assert config["optimisation"]["batch_size"] == 2
     assert config["optimisation"]["lr"] == 0.033  # --set over the file
     assert config["model"]["embedding_size"] == 33
-    over = planned(tiny_text, *sources, "--lr", "0.044", "--hidden-size", "44")["config"]
+    over = planned(tiny_text, *sources[:4], "--lr", "0.044", "--hidden-size", "44")["config"]
     assert over["optimisation"]["lr"] == 0.044  # the option over everything
     assert over["model"]["hidden_size"] == 44
+    refused = call("train", tiny_text, *sources, "--lr", "0.044", "--dry-run")
+    assert refused.code == 2 and "--lr and --set optimisation.lr are both given" in refused.err
 
 
 def test_no_preset_is_applied_by_itself(preset: str, tiny_text: Path) -> None:

@@ -35,7 +35,7 @@ def said(run):
     return [words for words in run.listener.heard if isinstance(words, str) and words != "end"]
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e15])
 def test_one_retry_from_the_best_at_half_the_rate_said_aloud(bad):
     run = Run(figures=[3.0, 4.0, 2.0, 1.0, 0.5], task=Bad(8, bad), eval_every=3, report_every=1)
     run.loop.run()
