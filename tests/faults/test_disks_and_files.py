@@ -155,14 +155,19 @@ def test_a_configuration_that_promises_a_huge_network_is_refused_at_once(
     assert "Traceback" not in ended.err and "bug" not in ended.err
 
 
-def test_weights_of_another_tokenizer_are_refused(folder, uninterrupted):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(("--tokenizer", "byte"), "the tokenizer char"), (("--min-count", "500"), "tokens")],
+    ids=["another kind", "another vocabulary"],
+)
+def test_weights_of_another_tokenizer_are_refused(folder, uninterrupted, options, said):
     run = shutil.copytree(uninterrupted[0], folder / "mixed", symlinks=True)
     other = folder / "other"
-    assert train(folder, other, "--tokenizer", "byte").code == 0
+    assert train(folder, other, *options).code == 0
     shutil.rmtree(run / "tokenizer")
     shutil.copytree(other / "tokenizer", run / "tokenizer")
     ended = charlm(folder, "generate", run, "--length", 3)
-    assert ended.code == 4 and "tokens" in ended.err
+    assert ended.code == 4 and said in ended.err
 
 
 def test_a_run_without_a_checkpoint_says_so(folder):
