@@ -19,6 +19,7 @@ from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
 from charlm.loaded import Model
 from charlm.precedence import Layer, build, read_preset
+from charlm.runs.directory import is_run
 from charlm.runs.export import export_run, read_model
 from charlm.settings import nearest
 from charlm.training.listener import Listener
@@ -96,7 +97,13 @@ def plan(
 def _sources(texts: Sequence[str | Path], config: Config) -> tuple[list[str | Path], Config]:
     """The texts, or without any the embedded corpus with its own splits."""
     if texts:
-        return [texts] if isinstance(texts, str | Path) else list(texts), config
+        named: list[str | Path] = [texts] if isinstance(texts, str | Path) else [*texts]
+        for text in named:
+            if is_run(Path(text)):
+                raise UsageError(
+                    f"{text} is a run, and not a text", "Name the text that it was trained on."
+                )
+        return named, config
     for part in ("valid", "test"):
         key = f"corpus.{part}_fraction"
         if config.get(key) != SETTINGS[key].default:

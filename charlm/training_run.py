@@ -38,6 +38,8 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
                 "was read",
                 "Name the TEXT to start it, or correct --out.",
             )
+        if request.resume:
+            listener.say(f"There is no run in {request.out} yet: it begins.")
         source = source_of(request.config)
         config = adopted(request.config, request.given, source)
         request = replace(request, config=config)

@@ -73,6 +73,11 @@ class TestTrain:
         charlm.train([tiny_text], tmp_path / "s", listener=Heard(), steps=3, **SMALL)
         assert not any("guessing" in message for message in said)
 
+    def test_a_run_is_no_text(self, tiny_run, tmp_path):
+        with pytest.raises(UsageError, match="is a run"):
+            charlm.train([tiny_run], tmp_path / "r", steps=1, **SMALL)
+        assert not (tmp_path / "r").exists()
+
     def test_a_preset_stands_below_single_settings(self, tiny_text, tmp_path):
         charlm.train([tiny_text], tmp_path / "r", preset="tiny", steps=1, hidden_size=10)
         config = charlm.load(tmp_path / "r").config

@@ -156,6 +156,7 @@ def test_resume_without_a_run_starts_one(tiny_text: Path, tmp_path: Path) -> Non
     done = resume(tmp_path / "new", tiny_text, *QUICK, "--steps", "2", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["steps"] == 2
+    assert f"There is no run in {tmp_path / 'new'} yet" in done.err
 
 
 def test_run_in_use_names_who_holds_it(run: Path) -> None:
