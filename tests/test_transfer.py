@@ -177,3 +177,33 @@ def test_an_exported_file_does_not_say_where_it_came_from(tiny_run, other_text, 
     again = tmp_path / "again"
     charlm.train([other_text], again, init_from=str(file), steps=1, **QUICK)
     assert charlm.load(again).config.model.hidden_size == 24
+
+
+def test_a_run_that_diverges_goes_back_to_the_weights_it_began_with(
+    tiny_run, other_text, tmp_path, monkeypatch
+):
+    """Once a loss is not finite: the end is that of half the rate from the beginning, though the
+    source has gone meanwhile."""
+    from charlm.training.language_modelling import LanguageModelling
+
+    source = shutil.copytree(tiny_run, tmp_path / "source", symlinks=True)
+    how = {**QUICK, "steps": 4, "schedule": "constant", "warmup_steps": 0, "eval_every": 4}
+    how |= {"save_every": 0}  # `last` is past the beginning
+    halved, diverged = tmp_path / "halved", tmp_path / "diverged"
+    charlm.train([other_text], halved, init_from=source, lr=0.005, **how)
+    loss, bad = LanguageModelling.loss, [2]
+
+    def once_bad(self, step):
+        found = loss(self, step)
+        if step in bad:
+            bad.remove(step)
+            shutil.rmtree(source)
+            found = found._replace(loss=found.loss * float("nan"))
+        return found
+
+    monkeypatch.setattr(LanguageModelling, "loss", once_bad)
+    charlm.train([other_text], diverged, init_from=source, lr=0.01, **how)
+    assert bad == []
+    weights = [checkpoints.load(run, "last").groups["weights"] for run in (halved, diverged)]
+    for name, array in weights[0].items():
+        np.testing.assert_array_equal(array, weights[1][name], err_msg=name)
