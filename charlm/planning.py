@@ -83,9 +83,9 @@ class Plan:
 
     def memory_estimate(self) -> int:
         """Bytes that training will take: weights, gradients, two averages and a window; with
-        --ema its average, and while measuring by it the raw weights aside."""
+        --ema or nt-asgd the average, and while measuring by it the raw weights aside."""
         o, a = self.config.optimisation, self.architecture
-        copies = 4 if o.ema is None else 6
+        copies = 4 if o.ema is None and o.optimizer != "nt-asgd" else 6
         # Of each layer the gates there and back, and some more for state and output.
         kept = (2 * make_cell(a.cell).gates + 4) * sum(a.sizes)
         logits = max(2 * CHUNK_LOGITS, 2 * a.vocabulary_size)

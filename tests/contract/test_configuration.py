@@ -187,6 +187,11 @@ def test_dry_run_counts_parameters(tiny_text: Path) -> None:
     text = tiny_text.read_text("utf-8")
     assert found["train_tokens"] == len(text[: len(text) * 9 // 10].encode())
     assert found["memory_bytes"] > 4 * 4 * found["parameters"]
+    sizes = "--hidden-size", "5", "--embedding-size", "4", "--layers", "2"
+    plain = planned(tiny_text, *sizes)
+    for more in (("--ema", "0.9"), ("--optimizer", "nt-asgd")):
+        averaged = planned(tiny_text, *sizes, *more)
+        assert averaged["memory_bytes"] - plain["memory_bytes"] == 2 * 4 * plain["parameters"]
     assert set(found["reasons"]) >= {"optimisation.lr", "optimisation.batch_size"}
 
 
