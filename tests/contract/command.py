@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,8 @@ def _be_charlm(
     prepare: Callable[[], None] | None,
 ) -> None:
     os.environ.update(environment)
+    # Whoever runs the tests in the background has it ignored, and processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for place, descriptor in enumerate(descriptors):
         os.dup2(descriptor.number, place)
         os.close(descriptor.number)
