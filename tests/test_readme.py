@@ -80,7 +80,9 @@ def test_every_command_runs_in_order(place: Path) -> None:
             stdin=subprocess.DEVNULL,
             timeout=120,
         )
-        assert done.returncode == 0, f"{command}\n{done.stderr.decode()}"
+        # `head` may go before `sort` has written all: then it is sort that ends with SIGPIPE.
+        fine = (0, 128 + 13) if re.search(r"sort\b.*\| head", command) else (0,)
+        assert done.returncode in fine, f"{command}\n{done.stderr.decode()}"
         assert done.stdout or "generate" not in command, command
 
 
