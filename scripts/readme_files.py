@@ -38,7 +38,8 @@ def first_line(path: Path) -> str:
 def table() -> str:
     """A Markdown table of charlm/ and scripts/."""
     lines = ["| file | what it is |", "|---|---|"]
-    for folder in (*(f"charlm/{name}".rstrip("/") for name in FOLDERS), "scripts"):
+    folders = [f"charlm/{name}".rstrip("/") for name in FOLDERS]
+    for folder in (*folders, "scripts", "scripts/benchmarks"):
         for path in sorted((ROOT / folder).glob("*.py")):
             said = first_line(path)
             if said and path.name != "__init__.py":
