@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from charlm.text.token_cache import prepare_whole
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
+    from charlm.evaluation.figures import Figures
     from charlm.evaluation.scoring import ScoredLine
     from charlm.model.language_model import LanguageModel
 
@@ -170,16 +171,20 @@ class Model:
             if window is not None:
                 direction = self.config.model.direction
                 return measure_windows(*about, window, windows, seed, direction).as_dict()
-            figures: dict[str, Any] = measure(*about).as_dict()
+
+            def keys(found: "Figures") -> dict[str, Any]:
+                return replace(found, source_bits=part.source_bits).as_dict()
+
+            figures = keys(measure(*about))
             # One stream's products are small: a second thread that has to wait costs more.
             with set_threads(1 if threads == "auto" else None):
                 if dynamic:
                     settings = DynamicSettings() if dynamic is True else dynamic
                     usual = training_ids(self.stored, self.config.model.direction)
-                    figures["dynamic"] = measure_dynamic(*about, settings, usual, say).as_dict()
+                    figures["dynamic"] = keys(measure_dynamic(*about, settings, usual, say))
                 if cache:
                     chosen = CacheSettings() if cache is True else cache
-                    figures["cache"] = measure_cached(*about, chosen, say).as_dict()
+                    figures["cache"] = keys(measure_cached(*about, chosen, say))
             return figures
 
     def score(self, lines: Iterable[str], *, carry_state: bool = False) -> Iterator["ScoredLine"]:

@@ -116,6 +116,11 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
         context.output.json(figures)
         return
     _show(context, figures)
+    if limit := figures.get("limit"):
+        context.messages.say(
+            f"The source of this text needs {limit['bits_per_character']:.4f} bits per character, "
+            f"and no model does better on average: the gap is {limit['gap']:.1%}."
+        )
 
 
 def _show(context: Context, figures: Mapping[str, Any], prefix: str = "") -> None:

@@ -189,6 +189,11 @@ def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
                 (f"{part}: {key.replace('_', ' ')}", _figure(figures[key]))
                 for key in ["nats_per_token", *keys]
             ]
+            if limit := figures.get("limit"):
+                rows += [
+                    (f"{part}: limit, bits per character", _figure(limit["bits_per_character"])),
+                    (f"{part}: gap to the limit", f"{limit['gap']:.1%}"),
+                ]
     run = summary["run"]
     evaluated = summary["valid"] is not None
     title = f"{run}: {'the best of its evaluations' if evaluated else 'the last'}, step "

@@ -1,6 +1,7 @@
 """Measuring the model that is being trained on its run's own parts, in fp32."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -39,12 +40,14 @@ class RunMeasurement:
         """Raises DivergedError for figures that are not finite."""
         text = self.cache.parts[part]
         ids, documents, counts = text.ids, text.documents, text.counts
+        source_bits = text.source_bits
         if most_tokens is not None and len(ids) > most_tokens:
             ids = ids[:most_tokens]
             documents = documents[documents < most_tokens]
             ends = [*documents[1:].tolist(), most_tokens]
             stretches = zip(documents.tolist(), ends, strict=True)
             counts = count_stretches(self.tokenizer, ids, stretches, self.direction)
+            source_bits = None
         precision, self.model.precision = self.model.precision, torch.float32
         try:
             found = measure(self.model, self.tokenizer, ids, documents, counts, self.check)
@@ -55,7 +58,7 @@ class RunMeasurement:
                 f"training diverged: the {part} text costs {found.nats_per_token:g} nats a token.",
                 "Lower --lr or --clip-norm, and start again.",
             )
-        return found
+        return replace(found, source_bits=source_bits)
 
     def final(self, unchanged: bool) -> dict[str, Figures]:
         """All figures at the end; `unchanged`: the model is the one that `valid` measured last."""

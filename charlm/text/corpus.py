@@ -17,6 +17,7 @@ import msgspec
 
 from charlm.errors import DataError, UsageError
 from charlm.text.decoding import Say, check_decoding, decoded
+from charlm.text.source_bits import source_bits
 from charlm.text.sources import STDIN, expand, open_source
 
 BLOCK_CHARACTERS = 1 << 20
@@ -24,7 +25,7 @@ BLOCK_CHARACTERS = 1 << 20
 Sources = Sequence[str | Path]
 
 
-class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One source as decoded: its sizes and the SHA-256 of its UTF-8, without a mark."""
 
     name: str
@@ -32,6 +33,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     characters: int
     bytes: int
     sha256: str
+    source_bits: float | None = None  # see text/source_bits.py
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +83,11 @@ def read_documents(
                         spool.write(data)
             if not length:
                 reading.say(f"{source.name} is empty.")
-            documents.append(Document(source.name, role, length, size, digest.hexdigest()))
+            sha256 = digest.hexdigest()
+            bits = None
+            if source.path is not None:
+                bits = source_bits(source.path, length, sha256, reading.say)
+            documents.append(Document(source.name, role, length, size, sha256, bits))
             characters += length
         if not characters:
             names = ", ".join(document.name for document in documents if document.role == role)
@@ -99,6 +105,14 @@ def fingerprint(documents: Sequence[Document]) -> str:
     for document in documents:
         digest.update(f"{document.role} {document.bytes} {document.sha256}\n".encode())
     return digest.hexdigest()
+
+
+def bits_kept(documents: Sequence[Document], lossless: bool, say: Say) -> list[Document]:
+    """The documents; without the bits of their source where the tokens are not all of the text."""
+    if lossless or all(document.source_bits is None for document in documents):
+        return list(documents)
+    say("No limit: the bits that come with this text are for all of it, and the tokens lose some.")
+    return [msgspec.structs.replace(document, source_bits=None) for document in documents]
 
 
 def corpus_fingerprint(

@@ -40,6 +40,7 @@ class Part:
     ids: npt.NDArray[Any]  # (N,) read-only, mapped
     documents: npt.NDArray[np.int64]  # (D,) first token of each document that has one; rising
     counts: TextCounts
+    source_bits: float | None = None  # of all its text, where they are known
 
 
 def ids_path(folder: Path, part: str) -> Path:
@@ -60,7 +61,13 @@ def damaged(path: Path, reason: str) -> RunError:
     )
 
 
-def open_part(folder: Path, part: str, entry: PartEntry, dtype: np.dtype[Any]) -> Part:
+def open_part(
+    folder: Path,
+    part: str,
+    entry: PartEntry,
+    dtype: np.dtype[Any],
+    source_bits: float | None,
+) -> Part:
     """Map the files of `part`; RunError where they are missing or their sizes are wrong."""
     ids, documents = ids_path(folder, part), documents_path(folder, part)
     _check_size(ids, entry.tokens, dtype.itemsize)
@@ -68,7 +75,7 @@ def open_part(folder: Path, part: str, entry: PartEntry, dtype: np.dtype[Any]) -
     offsets = np.fromfile(documents, _OFFSET).astype(np.int64)
     if offsets[0] != 0 or np.any(offsets[1:] <= offsets[:-1]) or offsets[-1] >= entry.tokens:
         raise damaged(documents, f"offsets must rise from 0 and stay below {entry.tokens}")
-    return Part(np.memmap(ids, dtype, "r"), offsets, entry.counts)
+    return Part(np.memmap(ids, dtype, "r"), offsets, entry.counts, source_bits)
 
 
 def _check_size(path: Path, items: int, width: int) -> None:

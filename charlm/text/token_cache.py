@@ -22,6 +22,7 @@ from charlm.text.corpus import (
     Document,
     Reading,
     Sources,
+    bits_kept,
     fingerprint,
     open_corpus,
 )
@@ -64,6 +65,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     direction: Literal["forward", "backward"] = FORWARD  # backward: see text/direction.py
     parts: dict[str, PartEntry]
 
+    def source_bits(self, part: str) -> float | None:
+        """The bits of the text of `part`, where it is whole documents whose bits are known."""
+        entry = self.parts[part]
+        documents = [document for document in self.sources if document.role == entry.role]
+        whole = (0, sum(document.characters for document in documents))
+        bits = [document.source_bits for document in documents]
+        known = [each for each in bits if each is not None]
+        return sum(known) if entry.span == whole and len(known) == len(bits) else None
+
 
 class TokenCache:
     """The parts that a text was split into, with what the manifest knows of them."""
@@ -94,7 +104,8 @@ class TokenCache:
         if not set(manifest.parts) <= set(PARTS):
             raise damaged(path, f"a part that is none of {', '.join(PARTS)}")
         parts = {
-            part: open_part(folder, part, entry, dtype) for part, entry in manifest.parts.items()
+            part: open_part(folder, part, entry, dtype, manifest.source_bits(part))
+            for part, entry in manifest.parts.items()
         }
         return cls(folder, manifest, parts)
 
@@ -182,7 +193,7 @@ def prepare(
             }
             manifest = Manifest(
                 corpus_sha256=fingerprint(corpus.documents),
-                sources=list(corpus.documents),
+                sources=bits_kept(corpus.documents, tokenizer.lossless, say),
                 tokenizer_sha256={
                     name: hashlib.sha256(data).hexdigest()
                     for name, data in tokenizer.to_files().items()

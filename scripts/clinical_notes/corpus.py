@@ -5,6 +5,7 @@ a blank line, and where a note ends follows from its beginning (no note begins a
 the separator costs 0 bits and the bits of a split are the sum over its notes.
 """
 
+import hashlib
 import random
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +50,10 @@ def make() -> dict[str, str]:
         files[f"{split}.txt"] = "".join(n.text + SEPARATOR for n in notes)
         files[f"labels/{split}.tsv"] = _labels(notes)
         files[f"bits/{split}.tsv"] = _bits(notes)
+    files["bits/SHA256SUMS"] = "".join(
+        f"{hashlib.sha256(files[f'{split}.txt'].encode()).hexdigest()}  {split}.txt\n"
+        for split in NOTES
+    )
     return files
 
 

@@ -116,6 +116,11 @@ class Tokenizer(ABC):
         """The smallest unsigned type that holds every id."""
         return smallest_dtype(self.vocabulary_size)
 
+    @property
+    def lossless(self) -> bool:
+        """Whether every text comes back as it was."""
+        return not self.lowercase and self.unknown_id is None
+
     @cached_property
     def grammar(self) -> Grammar:
         return self._grammar()
