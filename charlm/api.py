@@ -21,6 +21,7 @@ from charlm.loaded import Model
 from charlm.precedence import Layer, build, read_preset
 from charlm.runs.directory import is_run
 from charlm.runs.export import export_run, read_model
+from charlm.runs.history import History
 from charlm.settings import nearest
 from charlm.training.listener import Listener
 
@@ -131,6 +132,11 @@ def export(run: str | Path, file: str | Path) -> None:
     # Regularisation: what zoneout does stays part of the model.
     parts = ("tokenizer", "model", "regularisation")
     export_run(run, file, {name: config[name] for name in parts})
+
+
+def history(run: str | Path) -> History:
+    """What a run has reported of its course, and how it ended. RunError."""
+    return History.of(run)
 
 
 def load(run: str | Path) -> "Model":

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from charlm import __version__
-from charlm.cli import evaluate, export, generate, info, score, train
+from charlm.cli import compare, evaluate, export, generate, info, plot, score, train
 from charlm.cli.verbs import verb
 from charlm.errors import MachineError
 from charlm.report.console import Messages, error_text
@@ -44,6 +44,8 @@ verb(app, "evaluate", evaluate.PARAMETERS)(evaluate.evaluate)
 verb(app, "score", score.PARAMETERS)(score.score)
 verb(app, "info", info.PARAMETERS)(info.info)
 verb(app, "export", export.PARAMETERS)(export.export)
+verb(app, "plot", plot.PARAMETERS)(plot.plot)
+verb(app, "compare", compare.PARAMETERS)(compare.compare)
 
 
 def main() -> None:

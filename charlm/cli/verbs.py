@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
@@ -226,6 +227,12 @@ class SharedSettings:
             f.name: checked(f.option, values[f.name], f.kind, f.setting, f.default)
             for f in self._fields
         }
+
+
+def beside(run: Path, ending: str) -> Path:
+    """The file beside a run that has its name and this ending."""
+    named = run if run.name not in ("", "..") else run.resolve()
+    return named.with_name(named.name + ending)
 
 
 def standard_input(what: str) -> Any:

@@ -35,6 +35,8 @@ CONTRACT = {
     "score": {"all": "--per-token --carry-state"},
     "info": {"all": ""},
     "export": {"all": ""},
+    "plot": {"all": ""},
+    "compare": {"all": ""},
 }
 
 # Beyond the contract.
@@ -47,6 +49,8 @@ MORE = {
     "score": "--encoding --errors --precision --threads --device --kernel",
     "info": "",
     "export": "",
+    "plot": "--out -o",
+    "compare": "--out -o",
 }
 
 # In the contract and still to come. Take a name away here when its option is there.
@@ -57,11 +61,10 @@ NOT_YET = {
     "score": "",
     "info": "",
     "export": "",
+    "plot": "",
+    "compare": "",
 }
-VERBS_NOT_YET = (
-    "finetune-classify classify embed compare plot report gradients look correct verify doctor "
-    "audit"
-)
+VERBS_NOT_YET = "finetune-classify classify embed report gradients look correct verify doctor audit"
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
@@ -125,6 +128,8 @@ DEFAULTS = {
     },
     "info": {},
     "export": {},
+    "plot": {},
+    "compare": {},
 }  # fmt: skip
 
 VERBS = list(CONTRACT)
