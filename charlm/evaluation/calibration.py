@@ -75,3 +75,16 @@ def expected_calibration_error(
     found = reliability(probabilities, labels, bins)
     gaps = [row["n"] * abs(row["accuracy"] - row["confidence"]) for row in found]
     return float(sum(gaps) / len(labels))
+
+
+def calibration_figures(logits: FloatArray, labels: IntArray, temperature: float) -> dict[str, Any]:
+    """The error on these texts before (T = 1) and after, and the bins it is made of."""
+    both = {
+        "before": probabilities_at(logits),
+        "after": probabilities_at(logits, temperature),
+    }
+    errors: dict[str, Any] = {
+        name: expected_calibration_error(p, labels) for name, p in both.items()
+    }
+    bins = {name: reliability(p, labels) for name, p in both.items()}
+    return {**errors, "reliability": bins}

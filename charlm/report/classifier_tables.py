@@ -1,0 +1,86 @@
+"""What is read of a classifier: the network beside its baseline, then class by class."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from charlm.report.classifier_pictures import shortened
+from charlm.report.console import Messages
+
+_MOST_CLASSES = 40  # in the table: of more, those with the lowest F1
+_FIGURES = {"accuracy": "accuracy", "macro_f1": "macro F1", "nats": "nats"}
+
+
+def show_classifier(messages: Messages, summary: Mapping[str, Any]) -> None:
+    """Tables and plain words on standard error."""
+    part = "test" if summary["test"] else "valid"
+    measured = summary[part]
+    if measured is None:
+        messages.say("There are no texts to measure the classifier on: --test or --test-fraction.")
+        return
+    baseline = summary["baseline"]
+    columns = {f"network, {part}": measured}
+    if part == "test" and summary["valid"]:
+        columns = {"network, valid": summary["valid"], **columns}
+    if baseline:
+        columns[f"TF-IDF baseline, {part}"] = baseline
+    rows: list[tuple[Any, ...]] = [
+        (name, *(f"{figures[key]:.3f}" for figures in columns.values()))
+        for key, name in _FIGURES.items()
+    ]
+    rows.append(("texts", *(f"{figures['n']:,}" for figures in columns.values())))
+    messages.table("The classifier:", rows, ("", *columns))
+    _show_classes(messages, measured["per_class"])
+    calibration = summary["calibration"]
+    messages.say(
+        f"Calibration: probabilities are off by {calibration['after']:.3f} on average "
+        f"({calibration['before']:.3f} before the temperature {summary['temperature']:.3g})."
+    )
+    if summary["comparison"]:
+        messages.say(verdict(summary["comparison"]))
+
+
+def verdict(comparison: Mapping[str, Any]) -> str:
+    """Whether the network is worth it, in plain words."""
+    found = comparison["macro_f1"]
+    points = 100 * found["difference"]
+    interval = (
+        f"{abs(points):.1f} points of macro F1 ({comparison['level']:.0%} interval of the "
+        f"difference: {100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
+    )
+    accuracy = f"accuracy {100 * comparison['accuracy']['difference']:+.1f} points"
+    if found["low"] > 0:
+        return f"The network is ahead of the baseline by {interval}; {accuracy}."
+    if found["high"] < 0:
+        return (
+            f"The network LOSES to the baseline by {interval}; {accuracy}. On these texts, "
+            "counting words is the better classifier."
+        )
+    if points < 0:
+        return (
+            f"The network LOSES to the baseline by {interval}; {accuracy}. With so few texts this "
+            "may be chance, but nothing speaks for the network."
+        )
+    return (
+        f"The network is not clearly ahead of the baseline: {interval}; {accuracy}. With so few "
+        "texts this may be chance."
+    )
+
+
+def _show_classes(messages: Messages, per_class: Mapping[str, Any]) -> None:
+    shown = sorted(per_class, key=lambda name: per_class[name]["f1"])[:_MOST_CLASSES]
+    title = "Class by class:"
+    if len(per_class) > len(shown):
+        title = f"The {len(shown)} of {len(per_class)} classes with the lowest F1:"
+    rows: list[tuple[Any, ...]] = []
+    for name in (name for name in per_class if name in set(shown)):
+        figures = per_class[name]
+        taken = sorted(figures["taken_for"].items(), key=lambda item: (-item[1], item[0]))[:2]
+        rows.append(
+            (
+                shortened(name),
+                *(f"{figures[key]:.3f}" for key in ("precision", "recall", "f1")),
+                f"{figures['n']:,}",
+                ", ".join(f"{shortened(other)} {count}" for other, count in taken),
+            )
+        )
+    messages.table(title, rows, ("class", "precision", "recall", "F1", "texts", "taken for"))
