@@ -15,6 +15,7 @@ from charlm.generation.decoder import Decoder, decoder_of
 from charlm.generation.generate import WRITINGS, generate_many
 from charlm.generation.settings import GenerationSettings, settings_of
 from charlm.generation.writing import Piece
+from charlm.looking import LookSettings
 from charlm.precedence import Layer, build
 from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
@@ -25,6 +26,7 @@ from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from charlm.evaluation.figures import Figures
+    from charlm.evaluation.looking import Look
     from charlm.evaluation.scoring import ScoredLine
     from charlm.model.language_model import LanguageModel
 
@@ -235,6 +237,25 @@ class Model:
         )
         for batch in batches:
             yield from scorer.score(batch)
+
+    def look(
+        self,
+        text: str,
+        settings: LookSettings | None = None,
+        *,
+        units: Sequence[tuple[int, int]] = (),
+        follow: Sequence[str] = (),
+        say: Callable[[str], None] = _ignore,
+    ) -> "Look":
+        """What it knows of a text, piece by piece, as `charlm look`.
+
+        units: (layer, number), counted from 1. UsageError, DataError: nothing to look at.
+        """
+        from charlm.evaluation.looking import look
+
+        model = self._prepared("fp32", "auto", "cpu", "auto")
+        chosen, direction = settings or LookSettings(), self.config.model.direction
+        return look(model, self.tokenizer, text, chosen, units, follow, direction, say)
 
     def _prepared(
         self, precision: str, threads: int | str, device: str, kernel: str

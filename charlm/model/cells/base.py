@@ -49,6 +49,7 @@ class Cell(ABC):
     gates: ClassVar[int]
     gate_names: ClassVar[tuple[str, ...]]  # in the order in which the weights are stacked
     state_names: ClassVar[tuple[str, ...]]
+    memory: ClassVar[str] = "h"  # the part of the state that holds what is remembered
     options: ClassVar[tuple[str, ...]] = ()  # settings of `config.Model` that it alone takes
 
     def initial_bias(self, hidden_size: int) -> np.ndarray:

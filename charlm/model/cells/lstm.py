@@ -23,6 +23,7 @@ class LSTM(Cell):
     gates = 4
     gate_names = ("i", "f", "g", "o")
     state_names = ("h", "c")
+    memory = "c"
     options = ("forget_bias",)
 
     def __init__(self, forget_bias: float = 1.0) -> None:
