@@ -48,10 +48,8 @@ def confusion_picture(per_class: Mapping[str, Any]) -> "Figure":
     names, counts = confusion_matrix(per_class)
     size = len(names)
     side = max(3.2, 0.34 * size if size <= _NUMBERS_UP_TO else 0.2 * size) + 1.6
-    title = "texts of a class (rows) by their answer (columns)"
-    if size < len(per_class):
-        title = f"the {size} of {len(per_class)} classes with most errors: {title}"
-    figure, (axes,) = panels([title], panel=(side, side))
+    of_all = f"{size} of {len(per_class)} classes" if size < len(per_class) else "answers"
+    figure, (axes,) = panels([of_all], panel=(side, side))
     shares = [
         [count / max(1, per_class[name]["n"]) for count in row]
         for name, row in zip(names, counts, strict=True)

@@ -74,7 +74,7 @@ def _show_classes(messages: Messages, per_class: Mapping[str, Any]) -> None:
     rows: list[tuple[Any, ...]] = []
     for name in (name for name in per_class if name in set(shown)):
         figures = per_class[name]
-        taken = sorted(figures["taken_for"].items(), key=lambda item: (-item[1], item[0]))[:2]
+        taken = sorted(figures["taken_for"].items(), key=lambda item: (-item[1], item[0]))[:1]
         rows.append(
             (
                 shortened(name),
