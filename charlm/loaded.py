@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charlm.adaptation import CacheSettings, DynamicSettings
-from charlm.config import SETTINGS
 from charlm.errors import DataError, RunError, UsageError
 from charlm.generation.decoder import Decoder, decoder_of
 from charlm.generation.generate import WRITINGS, generate_many
 from charlm.generation.settings import GenerationSettings, settings_of
 from charlm.generation.writing import Piece
+from charlm.looking import LookSettings
 from charlm.precedence import Layer, build
 from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
-from charlm.settings import BadValue
 from charlm.text.lines import line_batches
 from charlm.text.token_cache import prepare_whole
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from charlm.evaluation.figures import Figures
+    from charlm.evaluation.looking import Look
     from charlm.evaluation.scoring import ScoredLine
     from charlm.model.language_model import LanguageModel
 
@@ -138,6 +138,7 @@ class Model:
         `dynamic`, `cache`: figures of dynamic evaluation and with a neural cache beside them,
         True or with settings of `charlm.adaptation`.
         """
+        from charlm.evaluation.device import put_to_work
         from charlm.evaluation.measure import measure, measure_windows
         from charlm.evaluation.measure_adapting import measure_cached, measure_dynamic
         from charlm.evaluation.own_text import held_out_part, training_ids
@@ -152,7 +153,7 @@ class Model:
         for name, number in (("window", window), ("windows", windows)):
             if number is not None and number < 1:
                 raise UsageError(f"{name} is {number}; needed: a whole number from 1")
-        model = self._prepared(precision, threads, device, kernel)
+        model = put_to_work(self.language_model, precision, threads, device, kernel)
         with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
             if texts:
                 part = prepare_whole(
@@ -192,9 +193,10 @@ class Model:
 
         DataError: an empty line without one, which has no token; a lone surrogate.
         """
+        from charlm.evaluation.device import put_to_work
         from charlm.evaluation.scoring import LineScorer
 
-        model = self._prepared("auto", "auto", "auto", "auto")
+        model = put_to_work(self.language_model)
         scorer = LineScorer(model, self.tokenizer, carry_state, self.config.model.direction)
         remaining = iter(lines)
         while batch := list(islice(remaining, _LINES)):
@@ -220,9 +222,10 @@ class Model:
         kernel: str = "auto",
     ) -> Iterator["ScoredLine"]:
         """The lines of a byte stream with their bits, in order, as they come."""
+        from charlm.evaluation.device import put_to_work
         from charlm.evaluation.scoring import LineScorer
 
-        model = self._prepared(precision, threads, device, kernel)
+        model = put_to_work(self.language_model, precision, threads, device, kernel)
         scorer = LineScorer(model, self.tokenizer, carry_state, self.config.model.direction)
         batches = line_batches(
             stream,
@@ -236,29 +239,25 @@ class Model:
         for batch in batches:
             yield from scorer.score(batch)
 
-    def _prepared(
-        self, precision: str, threads: int | str, device: str, kernel: str
-    ) -> "LanguageModel":
-        import torch
+    def look(
+        self,
+        text: str,
+        settings: LookSettings | None = None,
+        *,
+        units: Sequence[tuple[int, int]] = (),
+        follow: Sequence[str] = (),
+        say: Callable[[str], None] = _ignore,
+    ) -> "Look":
+        """What it knows of a text, piece by piece, as `charlm look`.
 
-        from charlm.training.precision import MOST_THREADS, fastest_threads
+        units: (layer, number), counted from 1. UsageError, DataError: nothing to look at.
+        """
+        from charlm.evaluation.device import put_to_work
+        from charlm.evaluation.looking import look
 
-        given = {"precision": precision, "threads": threads, "device": device, "kernel": kernel}
-        for name, value in given.items():
-            entry = SETTINGS[f"optimisation.{name}"]
-            try:
-                entry.setting.read(value, entry.kind)
-            except BadValue as error:
-                raise UsageError(f"{name} is {value}; needed: {error}") from error
-        chosen = fastest_threads(MOST_THREADS) if threads == "auto" else int(threads)
-        torch.set_num_threads(chosen)
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("--device cuda: there is no usable GPU here", "Leave it out.")
-        model = self.language_model.to("cuda" if device == "cuda" else "cpu")
-        model.kernel = kernel
-        # Figures are fp32 unless asked otherwise, so that they compare between machines.
-        model.precision = torch.bfloat16 if precision == "bf16" else torch.float32
-        return model
+        model = put_to_work(self.language_model, device="cpu")
+        chosen, direction = settings or LookSettings(), self.config.model.direction
+        return look(model, self.tokenizer, text, chosen, units, follow, direction, say)
 
     def info(self) -> dict[str, Any]:
         """Configuration, sizes and scores: the keys of `charlm info --json`."""

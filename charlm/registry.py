@@ -78,6 +78,16 @@ LOGIT_FILTERS = {
     "typical_p": "charlm.generation.filters:typical_p",
 }
 
+# What in a text `charlm look --follow` finds a unit for.
+DETECTORS = {
+    "quotes": "charlm.evaluation.detectors:quotes",
+    "brackets": "charlm.evaluation.detectors:brackets",
+    "line-position": "charlm.evaluation.detectors:line_position",
+    "word-position": "charlm.evaluation.detectors:word_position",
+    "capitals": "charlm.evaluation.detectors:capitals",
+    "digits": "charlm.evaluation.detectors:digits",
+}
+
 DYNAMIC_RULES = {
     "rms": "charlm.evaluation.dynamic_rules:Rms",
     "sgd": "charlm.evaluation.dynamic_rules:Sgd",

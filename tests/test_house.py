@@ -21,7 +21,7 @@ SCRIPTS = sorted((ROOT.parent / "scripts").rglob("*.py"))
 FLOW = (
     {"errors", "registry", "settings", "draws"},  # known to all
     {"storage"},  # files, for text and runs
-    {"config_text", "config", "precedence", "adaptation"},
+    {"config_text", "config", "precedence", "adaptation", "looking"},
     {"text"},
     {"model"},
     {"training"},

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from charlm import __version__
-from charlm.cli import compare, evaluate, export, generate, info, plot, score, train
+from charlm.cli import compare, evaluate, export, generate, info, look, plot, score, train
 from charlm.cli.verbs import verb
 from charlm.errors import MachineError
 from charlm.report.console import Messages, error_text
@@ -42,6 +42,7 @@ verb(app, "train", train.PARAMETERS)(train.train)
 verb(app, "generate", generate.PARAMETERS)(generate.generate)
 verb(app, "evaluate", evaluate.PARAMETERS)(evaluate.evaluate)
 verb(app, "score", score.PARAMETERS)(score.score)
+verb(app, "look", look.PARAMETERS)(look.look)
 verb(app, "info", info.PARAMETERS)(info.info)
 verb(app, "export", export.PARAMETERS)(export.export)
 verb(app, "plot", plot.PARAMETERS)(plot.plot)

@@ -1,12 +1,19 @@
 """Results on standard output: exact bytes into a pipe, nothing dangerous on a terminal."""
 
 import errno
+import io
 import os
 import re
+import shutil
 import sys
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from charlm.errors import MachineError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 # Control characters but line break and tab; C1 controls; bidirectional and invisible ones.
 _DANGEROUS = re.compile(
@@ -44,8 +51,9 @@ class Output:
 
     def write(self, text: str) -> None:
         """Write and hand over at once."""
-        if self.is_terminal:
-            text = visible(text)
+        self._send(visible(text) if self.is_terminal else text)
+
+    def _send(self, text: str) -> None:
         data = memoryview(text.encode("utf-8", "surrogatepass"))
         try:
             while data:
@@ -59,6 +67,29 @@ class Output:
 
     def line(self, text: str) -> None:
         self.write(text + "\n")
+
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(file=io.StringIO(), force_terminal=self.is_terminal, highlight=False)
+
+    @property
+    def colours(self) -> bool:
+        """Whether there is a terminal with colours, which NO_COLOR and TERM=dumb deny."""
+        console = self._console
+        return self.is_terminal and console.color_system is not None and not console.no_color
+
+    @property
+    def columns(self) -> int:
+        """Of the terminal."""
+        return shutil.get_terminal_size().columns
+
+    def styled(self, text: "Text") -> None:
+        """A line in colours, of a text whose characters are `visible`."""
+        with self._console.capture() as shown:
+            self._console.print(text, soft_wrap=True)
+        self._send(shown.get())
 
     def json(self, value: Any) -> None:
         """One JSON object on one line."""

@@ -37,6 +37,7 @@ CONTRACT = {
     "export": {"all": ""},
     "plot": {"all": ""},
     "compare": {"all": ""},
+    "look": {"all": ""},
 }
 
 # Beyond the contract.
@@ -51,6 +52,7 @@ MORE = {
     "export": "",
     "plot": "--out -o",
     "compare": "--out -o",
+    "look": "--length --alternatives --follow --unit --out -o --encoding --errors",
 }
 
 # In the contract and still to come. Take a name away here when its option is there.
@@ -63,8 +65,9 @@ NOT_YET = {
     "export": "",
     "plot": "",
     "compare": "",
+    "look": "",
 }
-VERBS_NOT_YET = "finetune-classify classify embed report gradients look correct verify doctor audit"
+VERBS_NOT_YET = "finetune-classify classify embed report gradients correct verify doctor audit"
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
@@ -130,6 +133,9 @@ DEFAULTS = {
     "export": {},
     "plot": {},
     "compare": {},
+    "look": {
+        "--length": "1000", "--alternatives": "0", "--encoding": "utf-8", "--errors": "strict",
+    },
 }  # fmt: skip
 
 VERBS = list(CONTRACT)

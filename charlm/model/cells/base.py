@@ -47,12 +47,25 @@ class Cell(ABC):
 
     name: ClassVar[str]
     gates: ClassVar[int]
+    gate_names: ClassVar[tuple[str, ...]]  # in the order in which the weights are stacked
     state_names: ClassVar[tuple[str, ...]]
+    memory: ClassVar[str] = "h"  # the part of the state that holds what is remembered
     options: ClassVar[tuple[str, ...]] = ()  # settings of `config.Model` that it alone takes
 
     def initial_bias(self, hidden_size: int) -> np.ndarray:
         """What bias_ih (G*H,) starts at."""
         return np.zeros(self.gates * hidden_size, np.float32)
+
+    @abstractmethod
+    def gate_values(
+        self,
+        ops: Operations,
+        gates_x: Array,
+        state: State,
+        weight_hh: Array,
+        bias_hh: Array | None = None,
+    ) -> tuple[Array, ...]:
+        """What each of the G gates lets through at a step, (B, H) each; arguments of `step`."""
 
     @abstractmethod
     def step(

@@ -18,7 +18,25 @@ class GRU(Cell):
 
     name = "gru"
     gates = 3
+    gate_names = ("r", "z", "n")
     state_names = ("h",)
+
+    def gate_values(
+        self,
+        ops: Operations,
+        gates_x: Array,
+        state: State,
+        weight_hh: Array,
+        bias_hh: Array | None = None,
+    ) -> tuple[Array, ...]:
+        (h,) = state
+        gates_h = ops.linear(h, weight_hh)  # (B, 3H)
+        if bias_hh is not None:
+            gates_h = gates_h + bias_hh
+        x_r, x_z, x_n = ops.split(gates_x, 3)  # (B, H) each
+        h_r, h_z, h_n = ops.split(gates_h, 3)
+        r, z = ops.sigmoid(x_r + h_r), ops.sigmoid(x_z + h_z)
+        return r, z, ops.tanh(x_n + r * h_n)
 
     def step(
         self,
@@ -28,12 +46,5 @@ class GRU(Cell):
         weight_hh: Array,
         bias_hh: Array | None = None,
     ) -> State:
-        (h,) = state
-        gates_h = ops.linear(h, weight_hh)  # (B, 3H)
-        if bias_hh is not None:
-            gates_h = gates_h + bias_hh
-        x_r, x_z, x_n = ops.split(gates_x, 3)  # (B, H) each
-        h_r, h_z, h_n = ops.split(gates_h, 3)
-        r, z = ops.sigmoid(x_r + h_r), ops.sigmoid(x_z + h_z)
-        n = ops.tanh(x_n + r * h_n)
-        return ((1 - z) * n + z * h,)
+        _, z, n = self.gate_values(ops, gates_x, state, weight_hh, bias_hh)
+        return ((1 - z) * n + z * state[0],)

@@ -19,7 +19,25 @@ class ChoGRU(Cell):
 
     name = "gru-cho"
     gates = 3
+    gate_names = ("r", "z", "n")
     state_names = ("h",)
+
+    def gate_values(
+        self,
+        ops: Operations,
+        gates_x: Array,
+        state: State,
+        weight_hh: Array,
+        bias_hh: Array | None = None,
+    ) -> tuple[Array, ...]:
+        (h,) = state
+        if bias_hh is not None:
+            gates_x = gates_x + bias_hh
+        x_r, x_z, x_n = ops.split(gates_x, 3)  # (B, H) each
+        w_r, w_z, w_n = ops.split_rows(weight_hh, 3)  # (H, H) each
+        r = ops.sigmoid(x_r + ops.linear(h, w_r))
+        z = ops.sigmoid(x_z + ops.linear(h, w_z))
+        return r, z, ops.tanh(x_n + ops.linear(r * h, w_n))
 
     def step(
         self,
@@ -29,12 +47,5 @@ class ChoGRU(Cell):
         weight_hh: Array,
         bias_hh: Array | None = None,
     ) -> State:
-        (h,) = state
-        if bias_hh is not None:
-            gates_x = gates_x + bias_hh
-        x_r, x_z, x_n = ops.split(gates_x, 3)  # (B, H) each
-        w_r, w_z, w_n = ops.split_rows(weight_hh, 3)  # (H, H) each
-        r = ops.sigmoid(x_r + ops.linear(h, w_r))
-        z = ops.sigmoid(x_z + ops.linear(h, w_z))
-        n = ops.tanh(x_n + ops.linear(r * h, w_n))
-        return ((1 - z) * h + z * n,)
+        _, z, n = self.gate_values(ops, gates_x, state, weight_hh, bias_hh)
+        return ((1 - z) * state[0] + z * n,)

@@ -21,7 +21,9 @@ class LSTM(Cell):
 
     name = "lstm"
     gates = 4
+    gate_names = ("i", "f", "g", "o")
     state_names = ("h", "c")
+    memory = "c"
     options = ("forget_bias",)
 
     def __init__(self, forget_bias: float = 1.0) -> None:
@@ -36,6 +38,21 @@ class LSTM(Cell):
         bias[hidden_size : 2 * hidden_size] = self.forget_bias
         return bias
 
+    def gate_values(
+        self,
+        ops: Operations,
+        gates_x: Array,
+        state: State,
+        weight_hh: Array,
+        bias_hh: Array | None = None,
+    ) -> tuple[Array, ...]:
+        h, _ = state
+        z = gates_x + ops.linear(h, weight_hh)  # (B, 4H)
+        if bias_hh is not None:
+            z = z + bias_hh
+        z_i, z_f, z_g, z_o = ops.split(z, 4)  # (B, H) each
+        return ops.sigmoid(z_i), ops.sigmoid(z_f), ops.tanh(z_g), ops.sigmoid(z_o)
+
     def step(
         self,
         ops: Operations,
@@ -44,11 +61,6 @@ class LSTM(Cell):
         weight_hh: Array,
         bias_hh: Array | None = None,
     ) -> State:
-        h, c = state
-        z = gates_x + ops.linear(h, weight_hh)  # (B, 4H)
-        if bias_hh is not None:
-            z = z + bias_hh
-        z_i, z_f, z_g, z_o = ops.split(z, 4)  # (B, H) each
-        i, f, o = ops.sigmoid(z_i), ops.sigmoid(z_f), ops.sigmoid(z_o)
-        c = f * c + i * ops.tanh(z_g)
+        i, f, g, o = self.gate_values(ops, gates_x, state, weight_hh, bias_hh)
+        c = f * state[1] + i * g
         return o * ops.tanh(c), c

@@ -15,11 +15,26 @@ class RNN(Cell):
 
     name = "rnn"
     gates = 1
+    gate_names = ("h",)
     state_names = ("h",)
     options = ("nonlinearity",)
 
     def __init__(self, nonlinearity: str = "tanh") -> None:
         self.nonlinearity = nonlinearity
+
+    def gate_values(
+        self,
+        ops: Operations,
+        gates_x: Array,
+        state: State,
+        weight_hh: Array,
+        bias_hh: Array | None = None,
+    ) -> tuple[Array, ...]:
+        (h,) = state
+        z = gates_x + ops.linear(h, weight_hh)  # (B, H)
+        if bias_hh is not None:
+            z = z + bias_hh
+        return (getattr(ops, self.nonlinearity)(z),)
 
     def step(
         self,
@@ -29,8 +44,4 @@ class RNN(Cell):
         weight_hh: Array,
         bias_hh: Array | None = None,
     ) -> State:
-        (h,) = state
-        z = gates_x + ops.linear(h, weight_hh)  # (B, H)
-        if bias_hh is not None:
-            z = z + bias_hh
-        return (getattr(ops, self.nonlinearity)(z),)
+        return self.gate_values(ops, gates_x, state, weight_hh, bias_hh)

@@ -1,0 +1,34 @@
+"""How a trained model is run: on what, on how many threads, in which precision, by which kernel."""
+
+import torch
+
+from charlm.config import SETTINGS
+from charlm.errors import UsageError
+from charlm.model.language_model import LanguageModel
+from charlm.settings import BadValue
+from charlm.training.precision import MOST_THREADS, fastest_threads
+
+
+def put_to_work(
+    model: LanguageModel,
+    precision: str = "auto",
+    threads: int | str = "auto",
+    device: str = "auto",
+    kernel: str = "auto",
+) -> LanguageModel:
+    """The model, moved and set; UsageError for a value out of its range, or no GPU."""
+    given = {"precision": precision, "threads": threads, "device": device, "kernel": kernel}
+    for name, value in given.items():
+        entry = SETTINGS[f"optimisation.{name}"]
+        try:
+            entry.setting.read(value, entry.kind)
+        except BadValue as error:
+            raise UsageError(f"{name} is {value}; needed: {error}") from error
+    torch.set_num_threads(fastest_threads(MOST_THREADS) if threads == "auto" else int(threads))
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: there is no usable GPU here", "Leave it out.")
+    model.to("cuda" if device == "cuda" else "cpu")
+    model.kernel = kernel
+    # Figures are fp32 unless asked otherwise, so that they compare between machines.
+    model.precision = torch.bfloat16 if precision == "bf16" else torch.float32
+    return model
