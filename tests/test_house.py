@@ -33,6 +33,7 @@ FLOW = (
         "training_run",
         "loaded",
         "transfer",
+        "learning_curve",
     },  # where the stations are put together
     {"api"},
     {"report"},

@@ -1,0 +1,163 @@
+"""How good a classifier is with fewer labels: the network that was transferred, the same one from
+scratch, and the baseline, on the same texts, several times with other texts and other seeds.
+
+With N labels, N of the training texts are learned from, and the validation part is cut to the
+same share: nobody who has N labelled texts has more of them to validate on. Subsets are
+stratified, and a smaller one is part of a larger one of the same repeat
+(text/labelled_subsets.py). Each training is a point of its own on disk: what is there is not done
+again, so a curve that was interrupted goes on.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from charlm.errors import DataError, UsageError
+from charlm.evaluation.intervals import LEVEL, mean_interval
+from charlm.storage.atomic import write_atomically
+from charlm.text.decoding import Say
+from charlm.text.labelled import LabelledRow
+from charlm.text.labelled_splits import Division
+from charlm.text.labelled_subsets import nested_order
+
+TRANSFERRED, SCRATCH, BASELINE = "transferred", "from_scratch", "baseline"
+FIGURES: Final = ("accuracy", "macro_f1")
+FILE: Final = "learning_curve.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training: which way, from which texts, with which seed."""
+
+    way: str
+    train: list[LabelledRow]
+    valid: list[LabelledRow]
+    seed: int
+    baseline: bool  # to be measured beside it
+
+    @property
+    def name(self) -> str:
+        return f"{self.way}-{len(self.train)}-{self.seed}"
+
+
+# Trains one point into a folder; its summary, with `test` and `baseline`.
+Train = Callable[[Point, Path], Mapping[str, Any]]
+
+
+def label_counts(
+    counts: Iterable[int], fractions: Iterable[float], division: Division
+) -> list[int]:
+    """How many training texts to learn from, ascending; fractions are of all of them.
+
+    UsageError: more than there are, or fewer than there are classes.
+    """
+    total, classes = len(division.train), len(division.classes)
+    wanted = {*counts, *(round(fraction * total) for fraction in fractions)}
+    for count in sorted(wanted):
+        if not classes <= count <= total:
+            raise UsageError(
+                f"a learning curve is to have {count:,} labels; needed: from {classes:,} (one for "
+                f"each class) to {total:,} (all training texts)",
+                "Change --label-count or --label-fraction.",
+            )
+    return sorted(wanted)
+
+
+def learning_curve(
+    division: Division,
+    counts: Sequence[int],
+    repeats: int,
+    seed: int,
+    ways: Sequence[str],
+    train: Train,
+    folder: Path,
+    say: Say,
+) -> dict[str, Any]:
+    """Train every point and put them together: `as_curve` of their figures, kept in `folder`.
+
+    ways: TRANSFERRED and SCRATCH, or one of them; with BASELINE, that too. Repeat k has the seed
+    `seed` + k. DataError: there are no test texts to measure on.
+    """
+    if not division.test:
+        raise DataError(
+            "A learning curve is measured on test texts, and there are none.",
+            "Give --test or --test-fraction.",
+        )
+    networks = [way for way in ways if way != BASELINE]
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found: list[dict[str, Any]] = []
+    for count in counts:
+        values: dict[str, list[Mapping[str, Any]]] = {way: [] for way in ways}
+        for repeat in range(repeats):
+            texts, valid = subset(division, count, seed + repeat)
+            for way in networks:
+                beside = BASELINE in ways and way == networks[0]
+                point = Point(way, texts, valid, seed + repeat, beside)
+                say(f"{count:,} labels, repeat {repeat + 1} of {repeats}: {_named(way)}")
+                summary = _trained(point, train, folder)
+                values[way].append(summary["test"])
+                if beside:
+                    values[BASELINE].append(summary["baseline"])
+        found.append(as_point(count, len(valid), values))
+    curve = {
+        "n_test": len(division.test),
+        "classes": len(division.classes),
+        "repeats": repeats,
+        "level": LEVEL,
+        "points": found,
+    }
+    write_atomically(folder / FILE, (json.dumps(curve, indent=1) + "\n").encode())
+    return curve
+
+
+def subset(
+    division: Division, count: int, seed: int
+) -> tuple[list[LabelledRow], list[LabelledRow]]:
+    """`count` training texts and the same share of the validation texts, in the files' order."""
+    share = count / len(division.train)
+    least = min(len(division.classes), len(division.valid))
+    valid = max(least, round(share * len(division.valid)))
+    parts = []
+    for name, rows, size in (("train", division.train, count), ("valid", division.valid, valid)):
+        order = nested_order([row.label for row in rows], seed, f"label curve, {name}")
+        parts.append([rows[number] for number in sorted(order[:size])])
+    return parts[0], parts[1]
+
+
+def as_point(
+    labels: int, n_valid: int, values: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """The means with their intervals, way by way, and of the differences to the first way, which
+    are taken repeat by repeat: the subsets are the same."""
+    first, *others = values
+    point: dict[str, Any] = {"labels": labels, "n_valid": n_valid, "ahead_of": {}}
+    for way, summaries in values.items():
+        point[way] = {key: mean_interval([s[key] for s in summaries]) for key in FIGURES}
+    for way in others:
+        point["ahead_of"][way] = {
+            key: mean_interval(
+                [a[key] - b[key] for a, b in zip(values[first], values[way], strict=True)]
+            )
+            for key in FIGURES
+        }
+    return point
+
+
+def _trained(point: Point, train: Train, folder: Path) -> Mapping[str, Any]:
+    """What the point has come to; its network is not kept."""
+    kept = folder / f"{point.name}.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_bytes()))
+    run = folder / point.name
+    summary = train(point, run)
+    parts = {name: summary[name] for name in ("test", "baseline")}
+    write_atomically(kept, json.dumps(parts, ensure_ascii=False).encode())
+    shutil.rmtree(run, ignore_errors=True)
+    return parts
+
+
+def _named(way: str) -> str:
+    return way.replace("_", " ")
