@@ -207,6 +207,7 @@ class Assembly:
             go_back=self._go_back,
             listener=listener,
             interruption=self.interruption,
+            through_time=self.task.through_time,
             state=state,
             evaluations=evaluations,
         )

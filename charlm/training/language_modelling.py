@@ -14,6 +14,7 @@ from charlm.training.activation_penalties import activation_penalty, temporal_ac
 from charlm.training.batches import StreamBatches
 from charlm.training.loop import StepLoss
 from charlm.training.loss import cross_entropy
+from charlm.training.through_time import STREAMS, ThroughTime, norm, saturated_share
 
 
 class LanguageModelling:
@@ -61,6 +62,28 @@ class LanguageModelling:
         if self.temporal_activation:
             parts.append(temporal_activation_penalty(passed, self.temporal_activation, borders))
         return torch.stack(parts).sum() if parts else None
+
+    def through_time(self, step: int) -> ThroughTime:
+        """How the network fares over window `step`, the one it would read next, of which nothing
+        is learned here: what a run killed and gone on with finds again.
+
+        As if no document began in it: what is asked is what the network carries.
+        """
+        window = self.batches.window(step)
+        inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
+        saturated = saturated_share(self.model, inputs[0], self.state)
+        few = slice(STREAMS)
+        start = tuple(
+            tuple(part[few].clone().requires_grad_() for part in layer) for layer in self.state
+        )
+        outputs = self.model(inputs[:, few], start).outputs
+        loss = cross_entropy(
+            self.model, outputs[-1:], targets[-1:, few], self.legal, window.states[-1:, few]
+        )
+        parts = [part for layer in start for part in layer]
+        last, *before = torch.autograd.grad(loss, [outputs, *parts], allow_unused=True)
+        reached = tuple(part for part in before if part is not None)
+        return ThroughTime(norm(reached) / (norm((last,)) or 1.0), saturated, len(inputs))
 
     def carried(self) -> dict[str, Tensor]:
         """The carried state by name, for a checkpoint."""

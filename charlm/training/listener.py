@@ -18,11 +18,18 @@ class Report:
     tokens_per_second: float
     epoch: float
     progress: float
+    clipped_share: float | None = None  # of the steps; None where nothing is clipped
+    saturated_share: float | None = None  # of the gates, now
+    gradient_carried: float | None = None  # of the last loss's gradient, back over a window
 
     def record(self) -> dict[str, Any]:
         """Its line of metrics.jsonl."""
         left_out = ("epoch", "progress")
-        values = {name: value for name, value in asdict(self).items() if name not in left_out}
+        values = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in left_out and value is not None
+        }
         return {"split": "train", **values}
 
 

@@ -22,6 +22,7 @@ from charlm.training.interrupt import Interruption
 from charlm.training.listener import Evaluation, Listener, Report
 from charlm.training.schedules import Schedule, warm_up
 from charlm.training.state import Evaluations, TrainingState
+from charlm.training.through_time import ThroughTime, in_words
 
 # Nats a token from which training has diverged, though no number is infinite yet: guessing evenly
 # among a million tokens costs 14.
@@ -66,7 +67,8 @@ class Loop:
 
     save(state, best) writes a checkpoint, as `best` too if asked; evaluate() measures on the
     validation text, None without one; sample(step) writes a little text; log(record) appends
-    to metrics.jsonl; go_back() restores the last good state, on disk too, and returns it.
+    to metrics.jsonl; go_back() restores the last good state, on disk too, and returns it;
+    through_time(step) looks at the gradient and the gates, None where the task has no time.
     """
 
     task: Task
@@ -90,8 +92,12 @@ class Loop:
     go_back: Callable[[], tuple[TrainingState, Evaluations]]
     listener: Listener
     interruption: Interruption
+    through_time: Callable[[int], ThroughTime] | None = None
     state: TrainingState = field(default_factory=TrainingState)
     evaluations: Evaluations = field(default_factory=Evaluations)
+
+    def __post_init__(self) -> None:
+        self._warned: set[str] = set()
 
     def run(self) -> None:
         """Train until the budget or the patience is used up, save, and evaluate.
@@ -172,29 +178,45 @@ class Loop:
         state.epoch = found.epoch
         state.sum_nats += nats * found.share
         state.sum_gradient_norm += norm * found.share
+        if self.clip_norm is not None and norm > self.clip_norm:
+            state.sum_clipped += found.share
         state.sum_steps += found.share
         state.step_seconds += time.monotonic() - begin
-        self._lr = lr
+        state.lr = lr
         self.listener.step(state.step, progress, nats, norm)
 
     def _report(self, progress: float) -> None:
         state = self.state
+        gradient_norm = state.sum_gradient_norm / state.sum_steps
+        seen = self.through_time(state.step) if self.through_time is not None else None
+        if seen is not None:
+            self._warn(in_words(seen, gradient_norm))
         report = Report(
             step=state.step,
             tokens=state.tokens,
             seconds=self.budget.elapsed(),
             nats_per_token=state.sum_nats / state.sum_steps,
-            lr=self._lr,
-            gradient_norm=state.sum_gradient_norm / state.sum_steps,
+            lr=state.lr,
+            gradient_norm=gradient_norm,
             tokens_per_second=(state.tokens - state.reported_tokens)
             / max(state.step_seconds - state.reported_step_seconds, 1e-9),
             epoch=state.epoch,
             progress=progress,
+            clipped_share=None if self.clip_norm is None else state.sum_clipped / state.sum_steps,
+            saturated_share=None if seen is None else seen.saturated,
+            gradient_carried=None if seen is None else seen.carried,
         )
         state.seconds = report.seconds
         state.close_report()
         self.log(report.record())
         self.listener.report(report)
+
+    def _warn(self, warnings: dict[str, str]) -> None:
+        """Say each kind of warning once."""
+        for kind, words in warnings.items():
+            if kind not in self._warned:
+                self._warned.add(kind)
+                self.listener.say(f"Warning: {words}")
 
     def _out_of_patience(self) -> bool:
         return self.patience is not None and self.evaluations.since_best >= self.patience

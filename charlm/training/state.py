@@ -22,9 +22,11 @@ class TrainingState:
     step_seconds: float = 0.0  # in steps alone, without evaluating and saving
     sum_nats: float = 0.0
     sum_gradient_norm: float = 0.0
+    sum_clipped: float = 0.0  # of the steps, those whose gradient was cut
     sum_steps: float = 0  # a window of half the length counts as half a step
     reported_tokens: int = 0
     reported_step_seconds: float = 0.0
+    lr: float = 0.0  # of the last step
     lr_factor: float = 1.0  # below 1: training diverged, and this is the second try
 
     def as_dict(self) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class TrainingState:
 
     def close_report(self) -> None:
         """What was summed has been reported."""
-        self.sum_nats = self.sum_gradient_norm = self.sum_steps = 0.0
+        self.sum_nats = self.sum_gradient_norm = self.sum_clipped = self.sum_steps = 0.0
         self.reported_tokens, self.reported_step_seconds = self.tokens, self.step_seconds
 
 

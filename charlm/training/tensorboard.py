@@ -40,7 +40,15 @@ class TensorBoard(Listener):
             self._give_up(error)
 
     def report(self, report: Report) -> None:
-        figures = ("nats_per_token", "lr", "gradient_norm", "tokens_per_second")
+        figures = (
+            "nats_per_token",
+            "lr",
+            "gradient_norm",
+            "tokens_per_second",
+            "clipped_share",
+            "saturated_share",
+            "gradient_carried",
+        )
         self._write("train", report, figures)
 
     def evaluated(self, evaluation: Evaluation) -> None:

@@ -17,6 +17,7 @@ from charlm.training.listener import Listener
 from charlm.training.loop import Loop, Measured, StepLoss
 from charlm.training.schedules import plateau
 from charlm.training.state import Evaluations, TrainingState
+from charlm.training.through_time import ThroughTime
 
 
 class Bowl:
@@ -350,3 +351,50 @@ def test_a_short_window_counts_for_its_share_in_rate_and_report():
     wanted = (losses[0] + 0.5 * losses[1] + 1.25 * losses[2]) / 2.75
     assert record["nats_per_token"] == pytest.approx(wanted)
     assert record["lr"] == pytest.approx(0.1 * (1 - 2 / 6))  # the schedule's
+
+
+def test_clipped_steps_are_counted_by_report():
+    """The gradient of the bowl is 2 a (w - 1): steps 1, 4 and 5 are steep."""
+    run = Run(
+        task=Bowl([0.01, 1.0, 0.01, 0.01, 1.0, 1.0]), clip_norm=0.5, steps=6, figures=[1.0] * 2
+    )
+    run.loop.run()
+    train = [record for record in run.records if record["split"] == "train"]
+    assert [record["clipped_share"] for record in train] == [0.5, 0.0, 1.0]
+
+
+def test_what_is_seen_through_time_is_reported_and_warned_of_once():
+    asked = []
+
+    def through_time(step):
+        asked.append(step)
+        return ThroughTime(step / 2**40, step / 10, 20)
+
+    run = Run(figures=[1.0] * 2, steps=6, through_time=through_time)
+    run.loop.run()
+    assert asked == [2, 4, 6]
+    train = [record for record in run.records if record["split"] == "train"]
+    assert [record["saturated_share"] for record in train] == [0.2, 0.4, 0.6]
+    assert [record["gradient_carried"] for record in train] == [2 / 2**40, 4 / 2**40, 6 / 2**40]
+    warnings = [heard for heard in run.listener.heard if "vanishes" in str(heard)]
+    assert len(warnings) == 1 and "20 steps back, 2e-12 of it is left" in warnings[0]
+
+
+def test_a_run_killed_after_saving_its_last_step_reports_it():
+    """Saved by the clock, and killed before the report: the rate is that of the last step."""
+    run = Run(steps=5, report_every=3, figures=[1.0] * 2, save_every=0, clip_norm=0.1)
+    run.loop.run()
+    saved = next(entry[0] for entry in run.saved if entry[0]["step"] == 5)
+    assert saved["sum_steps"] == 2
+    following = Run(
+        steps=5,
+        report_every=3,
+        figures=[1.0] * 2,
+        clip_norm=0.1,
+        state=TrainingState.from_dict(saved, "here"),
+    )
+    following.loop.run()
+    kept = ("nats_per_token", "lr", "gradient_norm", "clipped_share", "tokens", "step")
+    (again,) = [r for r in following.records if r["split"] == "train"]
+    (first,) = [r for r in run.records if r["split"] == "train" and r["step"] == 5]
+    assert {key: again[key] for key in kept} == {key: first[key] for key in kept}
