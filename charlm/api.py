@@ -27,6 +27,7 @@ from charlm.training.listener import Listener
 
 if TYPE_CHECKING:
     from charlm.planning import Plan
+    from charlm.verification import Verification
 
 CORPORA = Path(__file__).parent / "corpora"
 PROCESS_STARTED = time.monotonic()  # what --minutes counts from
@@ -137,6 +138,20 @@ def export(run: str | Path, file: str | Path) -> None:
 def history(run: str | Path) -> History:
     """What a run has reported of its course, and how it ended. RunError."""
     return History.of(run)
+
+
+def verify(run: str | Path) -> "Verification":
+    """Whether a run or an exported file is whole, part by part. RunError where there is none."""
+    from charlm.verification import verify as verify_run
+
+    return verify_run(run)
+
+
+def doctor(folder: str | Path = ".") -> dict[str, Any]:
+    """What charlm finds on this machine: the keys of `charlm doctor --json`."""
+    from charlm.doctor import examine
+
+    return examine(folder)
 
 
 def load(run: str | Path) -> "Model":

@@ -126,8 +126,9 @@ class _Run:
             return {**summary, "run": str(self.run.path)}
         # Both were on disk before the configuration: without them nothing can go on exactly.
         cache = TokenCache.open(self.run.cache)
-        cache.verify(stored.model.direction)
-        tokenizer = load_tokenizer(self.run.read_tokenizer())
+        tokenizer_files = self.run.read_tokenizer()
+        cache.verify(stored.model.direction, tokenizer_files)
+        tokenizer = load_tokenizer(tokenizer_files)
         source = None
         try:
             checkpoint = checkpoints.load(self.run, "last")

@@ -34,6 +34,8 @@ FLOW = (
         "loaded",
         "transfer",
         "learning_curve",
+        "verification",
+        "doctor",
     },  # where the stations are put together
     {"api"},
     {"report"},

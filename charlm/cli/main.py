@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from charlm import __version__
-from charlm.cli import compare, evaluate, export, generate, info, look, plot, score, train
+from charlm.cli import (
+    compare,
+    doctor,
+    evaluate,
+    export,
+    generate,
+    info,
+    look,
+    plot,
+    score,
+    train,
+    verify,
+)
 from charlm.cli.verbs import verb
 from charlm.errors import MachineError
 from charlm.report.console import Messages, error_text
@@ -47,6 +59,8 @@ verb(app, "info", info.PARAMETERS)(info.info)
 verb(app, "export", export.PARAMETERS)(export.export)
 verb(app, "plot", plot.PARAMETERS)(plot.plot)
 verb(app, "compare", compare.PARAMETERS)(compare.compare)
+verb(app, "verify", verify.PARAMETERS)(verify.verify)
+verb(app, "doctor", doctor.PARAMETERS)(doctor.doctor)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def _parts(stored: StoredModel, direction: str) -> dict[str, Part]:
     if stored.kind != "run":
         raise RunError(f"{stored.path} holds no text: it was exported")
     cache = TokenCache.open(RunDirectory.open(stored.path).cache)
-    cache.verify(direction)
+    cache.verify(direction, stored.tokenizer_files)
     return cache.parts
 
 

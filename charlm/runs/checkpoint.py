@@ -213,6 +213,12 @@ def linked_step(run: RunDirectory, name: str) -> int | None:
     return int(target)
 
 
+def steps(run: RunDirectory) -> list[int]:
+    """The steps of all checkpoints there, whole or not, rising. RunError."""
+    require_folder(run.checkpoints)
+    return sorted(int(name) for name in os.listdir(run.checkpoints) if _STEP.fullmatch(name))
+
+
 def load(
     run: RunDirectory | str | Path,
     which: str | int = "best-else-last",

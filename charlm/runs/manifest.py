@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import __version__
-from charlm.errors import RunError
+from charlm.errors import CharlmError, RunError
 from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular
 
 MANIFEST = "manifest.json"
@@ -108,6 +108,16 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
         ):
             raise damaged(path, f"has no size and SHA-256 for {name}")
     return found
+
+
+def written_by(folder: Path) -> str | None:
+    """The version of charlm that wrote the manifest of `folder`; None where it does not say."""
+    path = folder / MANIFEST
+    try:
+        version = parse_json(read_regular(path, limit=TEXT_LIMIT), path).get("charlm_version")
+    except CharlmError:
+        return None
+    return version if isinstance(version, str) and _VERSION.fullmatch(version) else None
 
 
 def read_files(

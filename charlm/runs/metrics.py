@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +72,31 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [record for _, record in _records(read_regular(path), path)]
 
 
-def _records(raw: bytes, path: Path) -> list[tuple[bytes, dict[str, Any]]]:
-    records = []
-    # What follows the last line end is a half line, or nothing.
-    for number, line in enumerate(raw.split(b"\n")[:-1], start=1):
+def damaged_lines(path: Path) -> list[int]:
+    """The numbers, from 1, of the lines that are no records; none where there is no file."""
+    found = []
+    for number, line in _lines(read_regular(path) if os.path.lexists(path) else b""):
         try:
-            record = parse_json(line, path)
-        except RunError as error:
-            raise RunError(f"line {number} of {error.what}", error.hint) from error
-        if type(record.get("step")) is not int:
-            raise damaged(path, f"line {number} has no step")
-        records.append((line + b"\n", record))
-    return records
+            _record(number, line, path)
+        except RunError:
+            found.append(number)
+    return found
+
+
+def _records(raw: bytes, path: Path) -> list[tuple[bytes, dict[str, Any]]]:
+    return [(line + b"\n", _record(number, line, path)) for number, line in _lines(raw)]
+
+
+def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """The whole lines with their numbers: what follows the last line end is a half one."""
+    return enumerate(raw.split(b"\n")[:-1], start=1)
+
+
+def _record(number: int, line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        record = parse_json(line, path)
+    except RunError as error:
+        raise RunError(f"line {number} of {error.what}", error.hint) from error
+    if type(record.get("step")) is not int:
+        raise damaged(path, f"line {number} has no step")
+    return record

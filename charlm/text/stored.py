@@ -4,7 +4,9 @@ What is read may come from a stranger or from a damaged disk, so an unknown fiel
 type and a number outside its range are refused, beside what `storage.reading` refuses.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,3 +40,8 @@ def read_object(data: bytes, shape: type[T], name: str, newest_format: int = 1) 
 def json_bytes(content: object) -> bytes:
     """UTF-8 JSON with a line break at the end, for files that people may open."""
     return json.dumps(msgspec.to_builtins(content), ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def files_sha256(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of each file by its name, as a manifest keeps them."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}

@@ -4,8 +4,7 @@ A folder holds the files of each part (part_files.py) and `manifest.json`, which
 last and whole: without it there is no cache.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -40,7 +39,7 @@ from charlm.text.part_files import (
     verify_part,
 )
 from charlm.text.splits import PARTS, exact_fractions, split_spans
-from charlm.text.stored import json_bytes, read_object
+from charlm.text.stored import files_sha256, json_bytes, read_object
 from charlm.text.tokenizers.base import (
     Tokenizer,
     TokenizerSettings,
@@ -109,14 +108,21 @@ class TokenCache:
         }
         return cls(folder, manifest, parts)
 
-    def verify(self, direction: str | None = None) -> None:
+    def verify(
+        self, direction: str | None = None, tokenizer_files: Mapping[str, bytes] | None = None
+    ) -> None:
         """RunError where a file's SHA-256 is not the manifest's or a token is no id, or where
-        the tokens are not in the order in which a model of `direction` reads."""
+        the tokens are not in the order in which a model of `direction` reads, or not those of
+        the tokenizer with these files."""
         if direction not in (None, self.manifest.direction):
             raise damaged(
                 self.folder / MANIFEST,
                 f"its tokens run {self.manifest.direction}, and the run's model reads {direction}",
             )
+        if tokenizer_files is not None and files_sha256(tokenizer_files) != (
+            self.manifest.tokenizer_sha256
+        ):
+            raise damaged(self.folder / MANIFEST, "its tokens are those of another tokenizer")
         for part, entry in self.manifest.parts.items():
             verify_part(self.folder, part, entry)
             if int(self.parts[part].ids.max()) >= self.manifest.vocabulary_size:
@@ -194,10 +200,7 @@ def prepare(
             manifest = Manifest(
                 corpus_sha256=fingerprint(corpus.documents),
                 sources=bits_kept(corpus.documents, tokenizer.lossless, say),
-                tokenizer_sha256={
-                    name: hashlib.sha256(data).hexdigest()
-                    for name, data in tokenizer.to_files().items()
-                },
+                tokenizer_sha256=files_sha256(tokenizer.to_files()),
                 vocabulary_size=tokenizer.vocabulary_size,
                 dtype=tokenizer.dtype.name,
                 direction=BACKWARD if direction == BACKWARD else FORWARD,

@@ -38,6 +38,8 @@ CONTRACT = {
     "plot": {"all": ""},
     "compare": {"all": ""},
     "look": {"all": ""},
+    "verify": {"all": ""},
+    "doctor": {"all": ""},
 }
 
 # Beyond the contract.
@@ -53,6 +55,8 @@ MORE = {
     "plot": "--out -o",
     "compare": "--out -o",
     "look": "--length --alternatives --follow --unit --out -o --encoding --errors",
+    "verify": "",
+    "doctor": "",
 }
 
 # In the contract and still to come. Take a name away here when its option is there.
@@ -66,8 +70,10 @@ NOT_YET = {
     "plot": "",
     "compare": "",
     "look": "",
+    "verify": "",
+    "doctor": "",
 }
-VERBS_NOT_YET = "finetune-classify classify embed report gradients correct verify doctor audit"
+VERBS_NOT_YET = "finetune-classify classify embed report gradients correct audit"
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
@@ -136,6 +142,8 @@ DEFAULTS = {
     "look": {
         "--length": "1000", "--alternatives": "0", "--encoding": "utf-8", "--errors": "strict",
     },
+    "verify": {},
+    "doctor": {},
 }  # fmt: skip
 
 VERBS = list(CONTRACT)

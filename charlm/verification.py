@@ -1,0 +1,204 @@
+"""Whether a run is whole: every part read, compared with its hashes and with the other parts.
+
+Nothing is changed. Of what is wrong it is said what can be saved, and by which command.
+"""
+
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from charlm.config import Config
+from charlm.errors import CharlmError, RunError, UsageError
+from charlm.loaded import Model
+from charlm.precedence import build, read_toml
+from charlm.runs import checkpoint as checkpoints
+from charlm.runs.directory import RunDirectory
+from charlm.runs.export import StoredModel, read_model
+from charlm.runs.manifest import written_by
+from charlm.runs.metrics import damaged_lines, read_metrics
+from charlm.storage.reading import parse_toml
+from charlm.text.token_cache import TokenCache
+from charlm.text.tokenizers.base import load_tokenizer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a run. `wrong`: None where it is whole; `remedy`: what can be saved, and how."""
+
+    name: str
+    wrong: str | None = None
+    remedy: str | None = None
+    written_by: str | None = None  # the version of charlm, where the part says so
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found. `readable`: it can write, measure and score; `resumable`: train on."""
+
+    run: str
+    kind: str
+    parts: list[Part]
+    readable: bool
+    resumable: bool
+
+    @property
+    def damaged(self) -> list[Part]:
+        return [part for part in self.parts if part.wrong is not None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys of `charlm verify --json`."""
+        return {"whole": not self.damaged} | asdict(self)
+
+
+def verify(path: str | Path) -> Verification:
+    """Read and compare all of a run, or of an exported file. RunError where there is none."""
+    if os.path.isfile(path):
+        remedy = f"charlm export RUN {shlex.quote(str(path))}"
+        part = _part("model", lambda: Model(read_model(path)).decoder, remedy)
+        return Verification(str(path), "file", [part], part.wrong is None, False)
+    run = RunDirectory.open(path)
+    config, tokenizer = _read(lambda: _config(run)), _read(run.read_tokenizer)
+    needed = [
+        _part("configuration", config, "Restore config.toml from a copy."),
+        _part(
+            "tokenizer",
+            lambda: load_tokenizer(tokenizer()),
+            _remade(run, "tokenizer"),
+            run.tokenizer,
+        ),
+    ]
+    comparable = all(part.wrong is None for part in needed)
+    steps = _checkpoints(run, tokenizer if comparable else None)
+    links = _links(run, [step for step, part in steps.items() if part.wrong is None])
+    to_go_on = [
+        _part("token cache", lambda: _check_cache(run, config, tokenizer), _remade(run, "cache")),
+        _part("metrics", lambda: read_metrics(run.metrics_path), _without_damaged_lines(run)),
+        _part("summary", run.read_summary, _resumed(run, before=f"rm {_word(run.summary_path)}")),
+    ]
+    read = links.get("best", links["last"])
+    readable = comparable and read.wrong is None
+    resumable = readable and all(part.wrong is None for part in (links["last"], *to_go_on))
+    parts = [*needed, *steps.values(), *links.values(), *to_go_on]
+    return Verification(str(run.path), "run", parts, readable, resumable)
+
+
+def _part(name: str, read: Callable[[], Any], remedy: str, folder: Path | None = None) -> Part:
+    """The part that `read` reads, with the error it raises. `folder`: where its manifest is."""
+    by = None if folder is None else written_by(folder)
+    try:
+        read()
+    except CharlmError as error:
+        return Part(name, error.what, remedy, by)
+    return Part(name, written_by=by)
+
+
+def _read(read: Callable[[], T]) -> Callable[[], T]:
+    """What `read` gives, or the error it raises, whenever it is asked for, read once."""
+    try:
+        value = read()
+    except CharlmError as error:
+        raised = error
+
+        def fail() -> T:
+            raise raised
+
+        return fail
+    return lambda: value
+
+
+def _word(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def _remade(run: RunDirectory, name: str) -> str:
+    """The text and the settings give the same tokenizer and the same tokens again."""
+    here = _word(run.path)
+    return (
+        f"Make it again from the same text: charlm train TEXT --config {here}/config.toml "
+        f"--out NEW --steps 1 && rm -rf {here}/{name} && cp -a NEW/{name} {here}/"
+    )
+
+
+def _resumed(run: RunDirectory, before: str = "") -> str:
+    again = f"charlm train --resume --out {_word(run.path)}"
+    return f"{before} && {again}" if before else again
+
+
+def _without_damaged_lines(run: RunDirectory) -> str:
+    lines = "".join(f"{number}d;" for number in damaged_lines(run.metrics_path))
+    return f"Leave them out: sed -i.bak '{lines}' {_word(run.metrics_path)}"
+
+
+def _config(run: RunDirectory) -> Config:
+    try:
+        return build([read_toml(run.config_text, str(run.config_path))], resolved=True)
+    except UsageError as error:
+        raise RunError(error.what) from error
+
+
+def _checkpoints(
+    run: RunDirectory, tokenizer: Callable[[], dict[str, bytes]] | None
+) -> dict[int, Part]:
+    """Every checkpoint by its step, compared with the configuration and the tokenizer where
+    those are known."""
+    found = {}
+    for step in checkpoints.steps(run):
+        folder = run.checkpoints / str(step)
+        check = partial(_check_checkpoint, run, step, tokenizer)
+        part = _part(f"checkpoint {step}", check, "", folder)
+        # A process that trains this run may have removed it meanwhile.
+        if part.wrong is None or folder.exists():
+            found[step] = part
+    return found
+
+
+def _check_checkpoint(
+    run: RunDirectory, step: int, tokenizer: Callable[[], dict[str, bytes]] | None
+) -> None:
+    found = checkpoints.load(run, step)
+    if tokenizer is None:
+        return
+    config = parse_toml(run.config_text, run.config_path)
+    for group in ("weights", *({"raw"} & found.groups.keys())):
+        arrays = found.groups.get(group, {})
+        stored = StoredModel("run", config, tokenizer(), arrays, step, found.path, {})
+        _ = Model(stored).decoder
+    weights = found.groups["weights"]
+    for name, array in found.groups.get("optimizer", {}).items():
+        weight = weights.get(name.rpartition("/")[0])
+        if weight is None or array.shape not in (weight.shape, ()):
+            raise RunError(f"{found.path}: the optimiser's {name[:100]!r} fits no weight")
+
+
+def _links(run: RunDirectory, whole: list[int]) -> dict[str, Part]:
+    """`last`, and `best` where there is one. `whole`: the steps of the whole checkpoints."""
+    found = {}
+    for name in ("last", "best"):
+        remedy = "Restore a checkpoint from a copy, or train again with --force."
+        if whole:
+            remedy = f"ln -sfn {whole[-1]} {_word(run.checkpoints / name)}"
+        try:
+            step = checkpoints.linked_step(run, name)
+        except CharlmError as error:
+            found[name] = Part(f"link {name}", error.what, remedy)
+            continue
+        if step in whole:
+            found[name] = Part(f"link {name}")
+        elif step is not None:
+            wrong = f"{run.checkpoints / name} points to {step}, which is damaged or not there"
+            found[name] = Part(f"link {name}", wrong, remedy)
+        elif name == "last":
+            found[name] = Part("link last", "there is no checkpoint yet", _resumed(run))
+    return found
+
+
+def _check_cache(
+    run: RunDirectory, config: Callable[[], Config], tokenizer: Callable[[], dict[str, bytes]]
+) -> None:
+    TokenCache.open(run.cache).verify(config().model.direction, tokenizer())
