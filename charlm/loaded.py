@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charlm.adaptation import CacheSettings, DynamicSettings
 from charlm.errors import DataError, RunError, UsageError
-from charlm.generation.decoder import Decoder, decoder_of
+from charlm.generation.context import StepDecoder
+from charlm.generation.decoders import decoder_in
 from charlm.generation.generate import WRITINGS, generate_many
 from charlm.generation.settings import GenerationSettings, settings_of
 from charlm.generation.writing import Piece
@@ -40,6 +41,7 @@ class Model:
 
     def __init__(self, stored: StoredModel) -> None:
         self.stored = stored
+        self._decoders: dict[str, StepDecoder] = {}
         values = {
             f"{section}.{name}": value
             for section, entries in stored.config.items()
@@ -65,10 +67,12 @@ class Model:
                 "Weights and tokenizer are of different runs; restore them from a copy.",
             )
 
-    @cached_property
-    def decoder(self) -> Decoder:
-        """Steps token by token, without torch."""
-        return decoder_of(self.config, self.stored.weights)
+    def decoder(self, precision: str = "auto", say: Callable[[str], None] = _ignore) -> StepDecoder:
+        """Steps token by token, without torch; the precision as in `generation.settings`."""
+        if precision not in self._decoders:
+            weights = self.stored.weights
+            self._decoders[precision] = decoder_in(precision, self.config, weights, say)
+        return self._decoders[precision]
 
     @cached_property
     def language_model(self) -> "LanguageModel":
@@ -88,14 +92,20 @@ class Model:
         """Whether a prompt is what follows the text, as with a backward model."""
         return WRITINGS[self.config.model.direction].prompt_follows
 
-    def pieces(self, prompt: str, settings: GenerationSettings | None = None) -> Iterator[Piece]:
+    def pieces(
+        self,
+        prompt: str,
+        settings: GenerationSettings | None = None,
+        say: Callable[[str], None] = _ignore,
+    ) -> Iterator[Piece]:
         """Every sample of a prompt, piece by piece as it is written.
 
         A beam's texts and those of a backward model come whole.
         """
         settings = settings or GenerationSettings()
+        decoder = self.decoder(settings.precision, say)
         direction = self.config.model.direction
-        yield from generate_many(self.decoder, self.tokenizer, [prompt], settings, direction)
+        yield from generate_many(decoder, self.tokenizer, [prompt], settings, direction)
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
         """One sample's text as it is written; options as of `generate`."""
@@ -110,7 +120,7 @@ class Model:
         """One sample's text, without the prompt; with `beam`, the best text found.
 
         Options: length, length_unit, stop, seed, temperature, top_k, top_p, min_p, typical_p,
-        repetition_penalty, greedy, beam.
+        repetition_penalty, greedy, beam, precision.
         """
         return "".join(self.stream(prompt, **options))
 

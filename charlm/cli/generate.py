@@ -76,7 +76,7 @@ def generate(context: Context, values: Mapping[str, Any]) -> None:
         echo = "" if values["no_echo"] else prompt
         before, after = ("", echo) if model.prompt_follows else (echo, "")
         begins = True
-        for piece in model.pieces(prompt, settings):
+        for piece in model.pieces(prompt, settings, context.messages.say):
             sample = piece.sample
             if context.as_json:
                 if sample is not None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlm.generation.context import Context
+from charlm.generation.context import Context, rows_of
 from charlm.generation.filters import legal_only, log_probabilities
 from charlm.generation.writing import Sample, Writing
 
@@ -59,7 +59,7 @@ def search(context: Context, writing: Writing, width: int) -> list[Sample]:
         ended += [text for text in grown if not text.writing.goes_on]
         if going:
             on = np.array([text.writing.goes_on for text in grown])
-            state = context.decoder.advance(tokens[on], _rows_of(state, rows[on]))
+            state = context.decoder.advance(tokens[on], rows_of(state, rows[on]))
     ended.sort(key=lambda text: text.nats_per_token)
     for text in ended:
         text.writing.finish()
@@ -94,10 +94,3 @@ def _grown(
         writing.feed(token)
         grown.append(_Text(writing, float(nats[row, token])))
     return grown
-
-
-def _rows_of(state: Any, rows: npt.NDArray[np.intp]) -> Any:
-    """The state of these streams; a state is arrays (N, ...) in tuples."""
-    if isinstance(state, tuple):
-        return tuple(_rows_of(part, rows) for part in state)
-    return state[rows]

@@ -11,7 +11,14 @@ from charlm.text.tokenizers.base import Tokenizer
 
 
 class StepDecoder(Protocol):
-    """A model that reads a token at a time (`decoder.Decoder`)."""
+    """A model that reads a token at a time (`decoder.Decoder`).
+
+    `together`: the most streams that are worth computing side by side, 1 where their numbers
+    would not be those of each alone.
+    """
+
+    @property
+    def together(self) -> int: ...
 
     def empty_state(self, streams: int) -> Any: ...
 
@@ -39,3 +46,10 @@ class Context:
         for token in (tokenizer.boundary_id, *ids):
             state = decoder.advance([token], state)
         return cls(decoder, tokenizer, prompt, ids, state)
+
+
+def rows_of(state: Any, rows: npt.NDArray[np.intp]) -> Any:
+    """The state of these streams, copied; a state is arrays (N, ...) in tuples."""
+    if isinstance(state, tuple):
+        return tuple(rows_of(part, rows) for part in state)
+    return state[rows]

@@ -10,7 +10,7 @@ are laid out once, and the first layer's input product, which depends on the tok
 is kept from one use of a token to the next.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -18,12 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import Config
-from charlm.errors import RunError
 from charlm.generation.numpy_ops import NumpyOperations
-from charlm.model.cells.base import Cell, State, make_cell
-from charlm.settings import AUTO
+from charlm.generation.weights import Weights, checked_cell, hidden_sizes
+from charlm.model.cells.base import Cell, State
 
-Weights = Mapping[str, npt.NDArray[np.floating[Any]]]
 DecoderState = tuple[State, ...]  # one cell state a layer
 
 FOLDED_FLOATS = 1 << 26  # 256 MB of float32: the most that kept first-layer inputs may take
@@ -39,12 +37,14 @@ class Decoder:
     RunError: a tensor that is missing, not known, of a wrong shape or type, or not finite.
     """
 
+    together = 1
+
     def __init__(
         self, cell: Cell, weights: Weights, bias: bool = True, zoneout: float = 0.0
     ) -> None:
         self._cell, self._zoneout = cell, zoneout
         self._ops = NumpyOperations()
-        self.hidden_sizes = _check(cell, weights, bias)
+        self.hidden_sizes = hidden_sizes(cell, weights, bias)
         layers = range(len(self.hidden_sizes))
         prepare, dtype = self._ops.prepare, weights["embedding.weight"].dtype
         self._embedding = weights["embedding.weight"]  # (V, E)
@@ -123,62 +123,5 @@ def decoder_of(config: Config, weights: Weights) -> Decoder:
 
     RunError where the weights are not those of such a network.
     """
-    m = config.model
-    cell = make_cell(m.cell, nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity)
-    decoder = Decoder(cell, weights, m.bias, config.zoneout)
-    last = m.hidden_size if m.last_hidden_size == AUTO else m.last_hidden_size
-    shape = {
-        "layers": (len(decoder.hidden_sizes), m.layers),
-        "hidden sizes": (decoder.hidden_sizes, [m.hidden_size] * (m.layers - 1) + [last]),
-        "embedding size": (weights["embedding.weight"].shape[1], m.embedding_size),
-        "tied weights": ("decoder.weight" not in weights, m.tie_weights),
-    }
-    for name, (found, wanted) in shape.items():
-        if found != wanted:
-            raise _damaged(f"The weights have {name} {found}, and the configuration has {wanted}")
-    return decoder
-
-
-def _check(cell: Cell, weights: Weights, bias: bool) -> list[int]:
-    """Hidden size of each layer of complete, well-shaped, finite weights; RunError otherwise."""
-    sizes: list[int] = []
-    for name in ("embedding.weight", "layers.0.weight_hh"):
-        if name not in weights or weights[name].ndim != 2:
-            raise _damaged(f"The model has no matrix {name}")
-    vocabulary, embedding = weights["embedding.weight"].shape
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, embedding)}
-    below = embedding
-    while (name := f"layers.{len(sizes)}.weight_hh") in weights:
-        hidden = weights[name].shape[-1] if weights[name].ndim else 0
-        rows, layer = cell.gates * hidden, f"layers.{len(sizes)}"
-        shapes |= {f"{layer}.weight_ih": (rows, below), f"{layer}.weight_hh": (rows, hidden)}
-        if bias:
-            shapes |= {f"{layer}.bias_ih": (rows,), f"{layer}.bias_hh": (rows,)}
-        sizes.append(hidden)
-        below = hidden
-    if "decoder.weight" in weights:
-        shapes["decoder.weight"] = (vocabulary, below)
-    elif embedding != below:
-        shapes["projection.weight"] = (embedding, below)
-    shapes["decoder.bias"] = (vocabulary,)
-
-    dtype = weights["embedding.weight"].dtype
-    if dtype not in (np.float32, np.float64):
-        raise _damaged(f"embedding.weight is {dtype}; needed: float32")
-    if unknown := sorted(set(weights) - set(shapes)):
-        raise _damaged(f"The model has a tensor {unknown[0]}, which a {cell.name} does not have")
-    for name, shape in shapes.items():
-        if name not in weights:
-            raise _damaged(f"The model has no tensor {name}; needed: shape {shape}")
-        tensor = weights[name]
-        if tensor.shape != shape:
-            raise _damaged(f"{name} has the shape {tensor.shape}; needed: {shape}")
-        if tensor.dtype != dtype:
-            raise _damaged(f"{name} is {tensor.dtype}; needed: {dtype}, as the others are")
-        if not np.isfinite(tensor).all():
-            raise _damaged(f"{name} holds numbers that are not finite")
-    return sizes
-
-
-def _damaged(what: str) -> RunError:
-    return RunError(what, "Restore the run from a copy, or train again.")
+    cell = checked_cell(config, weights)
+    return Decoder(cell, weights, config.model.bias, config.zoneout)

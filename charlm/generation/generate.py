@@ -1,21 +1,16 @@
 """A prompt in, new text out, piece by piece.
 
-The context is the empty state after one unscored boundary token and the prompt. Every sample
-is computed as a stream of its own: matrix products of one row and of several round
-differently, and a sample must be the same whatever stands beside it. (Eight streams at once
-would be about twice as fast at 512 hidden units.) Samples of one prompt share its reading.
+The context is the empty state after one unscored boundary token and the prompt. Samples of one
+prompt share its reading.
 """
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from charlm.generation import beam
 from charlm.generation.backward import BackwardWriting
 from charlm.generation.context import Context, StepDecoder
-from charlm.generation.filters import legal_only, pipeline
+from charlm.generation.drawing import draw
 from charlm.generation.numpy_ops import on_one_thread
-from charlm.generation.sampling import Sampler, negative_log_probability
 from charlm.generation.settings import GenerationSettings
 from charlm.generation.writing import Piece, Writing
 from charlm.text.direction import BACKWARD, FORWARD
@@ -73,27 +68,8 @@ def _write(
     context: Context, writing: type[Writing], settings: GenerationSettings, indices: range
 ) -> Iterator[Piece]:
     if settings.sampling.beam is None:
-        for sample_index in indices:
-            yield from _draw(context, writing(context, settings), settings, sample_index)
+        yield from draw(context, writing(context, settings), settings, indices)
     else:
         found = beam.search(context, writing(context, settings), settings.sampling.beam)
         for sample in found[indices.start : indices.stop]:
             yield Piece(sample.text, sample)
-
-
-def _draw(
-    context: Context, writing: Writing, settings: GenerationSettings, sample_index: int
-) -> Iterator[Piece]:
-    filters, sampler = pipeline(settings.sampling), Sampler(settings.seed, sample_index)
-    history, state, nats = list(context.ids), context.state, 0.0
-    while writing.goes_on:
-        expected = context.decoder.logits(state)[0].astype(np.float64)
-        logits = legal_only(expected, writing.drawable)
-        token = sampler.draw(filters(logits, history))
-        nats += negative_log_probability(logits, token)
-        history.append(token)
-        state = context.decoder.advance([token], state)
-        if piece := writing.feed(token):
-            yield Piece(piece)
-    tail = writing.finish()
-    yield Piece(tail, writing.sample(nats))

@@ -1,6 +1,7 @@
 """From logits to a token: one uniform number a token, so sample i never depends on the others."""
 
 import numpy as np
+import numpy.typing as npt
 
 from charlm.draws import Draws
 from charlm.generation.filters import Logits
@@ -34,3 +35,7 @@ class Sampler:
     def draw(self, logits: Logits) -> int:
         """The next token of this sample; logits (V,). Uses up one uniform, greedy or not."""
         return choose(logits, self._uniforms.random())
+
+    def uniforms(self, count: int) -> npt.NDArray[np.float64]:
+        """The numbers that so many draws would use up (count,)."""
+        return self._uniforms.random(count)

@@ -110,6 +110,13 @@ class GenerationSettings:
     stop: tuple[str, ...] = ()
     num_samples: Annotated[int, Setting("samples of each prompt", least=1)] = 1
     seed: Annotated[int, Setting("of every random choice", least=0)] = 1
+    precision: Annotated[
+        str,
+        Setting(
+            "of the weights: bf16 is compiled and fast, fp32 exact; auto is bf16 where it can be",
+            choices=("auto", "fp32", "bf16"),
+        ),
+    ] = "auto"
 
     def __post_init__(self) -> None:
         read_settings(self, HELP)

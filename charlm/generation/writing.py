@@ -68,7 +68,7 @@ class Writing:
         self._length = settings.length
         self._in_characters = settings.length_unit == "characters"
         self._stream = self._open_stream(context)
-        self._openings = self._first_tokens(context)
+        self.openings = self._first_tokens(context)
         self._holder = StopHolder([self._in_order(stop) for stop in settings.stop])
         self._pieces: list[str] = []
         self._characters = 0  # stop texts among them
@@ -101,10 +101,16 @@ class Writing:
         return self.tokens < self._length + (FINISHING if self.spelling != FREE else 0)
 
     @property
+    def wanted(self) -> int:
+        """How many tokens more it may need at least, one or more while it goes on."""
+        written = self._characters if self._in_characters else self.tokens
+        return max(1, self._length - written)
+
+    @property
     def drawable(self) -> npt.NDArray[np.bool_]:
         """(V,) the tokens that may come next."""
         found: npt.NDArray[np.bool_] = self._grammar.drawable[self.spelling]
-        return found if self.tokens or self._openings is None else found & self._openings
+        return found if self.tokens or self.openings is None else found & self.openings
 
     def feed(self, token: int) -> str:
         """Add a token; the text that can be shown now."""

@@ -38,6 +38,8 @@ def small_decoder(vocabulary, seed=0):
 class Scripted:
     """Wants the ids of `script` one after the other, once `context` ids have been read."""
 
+    together = 1
+
     def __init__(self, vocabulary, script, context=1):
         self.vocabulary, self.script, self.context = vocabulary, list(script), context
         self.read = []

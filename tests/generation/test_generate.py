@@ -101,6 +101,9 @@ class Syllables:
     def finish(self):
         return "!"
 
+    def fork(self):
+        return self
+
 
 @pytest.mark.parametrize(
     ("script", "length", "unit", "text", "tokens"),

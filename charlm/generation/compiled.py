@@ -1,0 +1,147 @@
+"""A stored model, many tokens at a time, compiled: weights cut to bf16, torch and numba not needed.
+
+The equations of `decoder`, computed in one loop that draws as well (`native.steps`). The weights
+are a quarter of a percent off, the sums are float32: what that costs is measured (scripts/LOG.md).
+A stream's numbers have the same bits whatever number of streams is computed beside it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.config import Config
+from charlm.generation.native import layout
+from charlm.generation.native.build import NotCompiledError, Say, steps
+from charlm.generation.native.packing import aligned, code_of, pack
+from charlm.generation.weights import Weights, checked_cell, hidden_sizes
+from charlm.model.cells.base import Cell
+
+_READ, _EXPECT, _WRITE = range(3)  # as in `native.steps`, which imports numba
+
+State = npt.NDArray[np.float32]  # (N, all of a stream's numbers)
+
+
+class Rules:
+    """Which token may follow which (`text.tokenizers.base.Grammar`), as the compiled loop reads it.
+
+    `openings` (V,): what may come first, where not everything may; `first` is the state that
+    stands for that.
+    """
+
+    def __init__(self, grammar: Any, openings: npt.NDArray[np.bool_] | None) -> None:
+        following, drawable, self.first = grammar.next_state, grammar.drawable, 0
+        if openings is not None:
+            self.first = len(following)
+            following = np.concatenate([following, following[:1]])
+            drawable = np.concatenate([drawable, drawable[:1] & openings])
+        self.following = np.ascontiguousarray(following, np.uint8)
+        self.drawable = np.ascontiguousarray(drawable).view(np.uint8)
+
+
+class CompiledDecoder:
+    """N streams as `decoder.Decoder` has them, and `write`, which draws many tokens at once.
+
+    `weights`: float32. NotCompiledError: there is no compiled code for this cell or on this
+    machine. RunError: as `weights.hidden_sizes`.
+    """
+
+    together = 64  # streams: more gain nothing at 512 units
+
+    def __init__(self, cell: Cell, weights: Weights, bias: bool, zoneout: float, say: Say) -> None:
+        sizes = hidden_sizes(cell, weights, bias)
+        if code_of(cell) is None or weights["embedding.weight"].dtype != np.float32:
+            raise NotCompiledError(f"there are no compiled steps for {cell.name}")
+        self._steps, self._zoneout = steps(say), zoneout
+        self._model = pack(cell, weights, sizes)
+        arrays = (self._model.numbers, self._model.weights, self._model.floats, self._model.table)
+        self._pointers = [array.ctypes.data for array in arrays]
+        self._vocabulary = int(self._model.numbers[layout.VOCABULARY])
+
+    def empty_state(self, streams: int) -> State:
+        """Zeros; what comes before any text."""
+        return np.zeros((streams, self._model.state_step), np.float32)
+
+    def advance(self, ids: Iterable[int], state: State) -> State:
+        """The state after each of N streams has read its token of `ids` (N,)."""
+        tokens = np.fromiter(ids, np.int32, len(state))
+        if tokens.size and not 0 <= tokens.min() <= tokens.max() < self._vocabulary:
+            raise IndexError(f"a token is not among the {self._vocabulary} of the model")
+        after = state.copy()
+        self._run(_READ, len(state), 1, after, self._scratch(len(state)), tokens.ctypes.data)
+        return after
+
+    def logits(self, state: State) -> npt.NDArray[np.float32]:
+        """What `state` expects next: (N, V)."""
+        scratch = self._scratch(len(state))
+        self._run(_EXPECT, len(state), 0, np.ascontiguousarray(state), scratch)
+        begin = int(self._model.numbers[layout.LOGITS_AT])
+        return scratch.reshape(len(state), -1)[:, begin : begin + self._vocabulary]
+
+    def write(
+        self,
+        state: State,
+        rules: Rules,
+        spelling: npt.NDArray[np.uint8],
+        uniforms: npt.NDArray[np.float64],
+        temperature: float,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], State]:
+        """T tokens of each stream (T, N), what they cost in nats, and the state after them.
+
+        As `sampling` draws and counts. `spelling` (N,): each stream's state in the grammar;
+        `uniforms` (T, N): a number from 0 to 1 for each draw.
+        """
+        length, streams = uniforms.shape
+        ids = np.empty((length, streams), np.int32)
+        costs = np.empty((length, streams, 2), np.float64)
+        after, spelling = state.copy(), spelling.copy()
+        uniforms = np.ascontiguousarray(uniforms)
+        self._run(
+            _WRITE,
+            streams,
+            length,
+            after,
+            self._scratch(streams),
+            ids.ctypes.data,
+            rules.following.ctypes.data,
+            rules.drawable.ctypes.data,
+            spelling.ctypes.data,
+            uniforms.ctypes.data,
+            costs.ctypes.data,
+            temperature,
+        )
+        return ids, np.log(costs[..., 0]) + costs[..., 1], after
+
+    def _scratch(self, streams: int) -> npt.NDArray[np.float32]:
+        return aligned(streams * self._model.scratch_step, np.float32)
+
+    def _run(
+        self,
+        what: int,
+        streams: int,
+        length: int,
+        state: State,
+        scratch: npt.NDArray[np.float32],
+        ids: int | None = None,
+        following: int | None = None,
+        drawable: int | None = None,
+        spelling: int | None = None,
+        uniforms: int | None = None,
+        costs: int | None = None,
+        temperature: float = 1.0,
+    ) -> None:
+        self._steps(
+            what, streams, length, *self._pointers, state.ctypes.data,
+            scratch.ctypes.data, ids, following, drawable, spelling, uniforms, costs,
+            temperature, self._zoneout,
+        )  # fmt: skip
+
+
+def compiled_decoder_of(config: Config, weights: Weights, say: Say) -> CompiledDecoder:
+    """The compiled decoder of a run's resolved configuration and its weights.
+
+    `say` hears of what takes long. RunError, NotCompiledError: as the decoder's own.
+    """
+    cell = checked_cell(config, weights)
+    return CompiledDecoder(cell, weights, config.model.bias, config.zoneout, say)

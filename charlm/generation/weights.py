@@ -1,0 +1,80 @@
+"""The weights of a stored model: complete, well-shaped, finite, and as its configuration says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.config import Config
+from charlm.errors import RunError
+from charlm.model.cells.base import Cell, make_cell
+from charlm.settings import AUTO
+
+Weights = Mapping[str, npt.NDArray[np.floating[Any]]]  # by the names of model/language_model.py
+
+
+def checked_cell(config: Config, weights: Weights) -> Cell:
+    """The cell of a run's resolved configuration.
+
+    RunError where the weights are not those of such a network.
+    """
+    m = config.model
+    cell = make_cell(m.cell, nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity)
+    sizes = hidden_sizes(cell, weights, m.bias)
+    last = m.hidden_size if m.last_hidden_size == AUTO else m.last_hidden_size
+    shape = {
+        "layers": (len(sizes), m.layers),
+        "hidden sizes": (sizes, [m.hidden_size] * (m.layers - 1) + [last]),
+        "embedding size": (weights["embedding.weight"].shape[1], m.embedding_size),
+        "tied weights": ("decoder.weight" not in weights, m.tie_weights),
+    }
+    for name, (found, wanted) in shape.items():
+        if found != wanted:
+            raise _damaged(f"The weights have {name} {found}, and the configuration has {wanted}")
+    return cell
+
+
+def hidden_sizes(cell: Cell, weights: Weights, bias: bool) -> list[int]:
+    """Hidden size of each layer of complete, well-shaped, finite weights; RunError otherwise."""
+    sizes: list[int] = []
+    for name in ("embedding.weight", "layers.0.weight_hh"):
+        if name not in weights or weights[name].ndim != 2:
+            raise _damaged(f"The model has no matrix {name}")
+    vocabulary, embedding = weights["embedding.weight"].shape
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, embedding)}
+    below = embedding
+    while (name := f"layers.{len(sizes)}.weight_hh") in weights:
+        hidden = weights[name].shape[-1] if weights[name].ndim else 0
+        rows, layer = cell.gates * hidden, f"layers.{len(sizes)}"
+        shapes |= {f"{layer}.weight_ih": (rows, below), f"{layer}.weight_hh": (rows, hidden)}
+        if bias:
+            shapes |= {f"{layer}.bias_ih": (rows,), f"{layer}.bias_hh": (rows,)}
+        sizes.append(hidden)
+        below = hidden
+    if "decoder.weight" in weights:
+        shapes["decoder.weight"] = (vocabulary, below)
+    elif embedding != below:
+        shapes["projection.weight"] = (embedding, below)
+    shapes["decoder.bias"] = (vocabulary,)
+
+    dtype = weights["embedding.weight"].dtype
+    if dtype not in (np.float32, np.float64):
+        raise _damaged(f"embedding.weight is {dtype}; needed: float32")
+    if unknown := sorted(set(weights) - set(shapes)):
+        raise _damaged(f"The model has a tensor {unknown[0]}, which a {cell.name} does not have")
+    for name, shape in shapes.items():
+        if name not in weights:
+            raise _damaged(f"The model has no tensor {name}; needed: shape {shape}")
+        tensor = weights[name]
+        if tensor.shape != shape:
+            raise _damaged(f"{name} has the shape {tensor.shape}; needed: {shape}")
+        if tensor.dtype != dtype:
+            raise _damaged(f"{name} is {tensor.dtype}; needed: {dtype}, as the others are")
+        if not np.isfinite(tensor).all():
+            raise _damaged(f"{name} holds numbers that are not finite")
+    return sizes
+
+
+def _damaged(what: str) -> RunError:
+    return RunError(what, "Restore the run from a copy, or train again.")
