@@ -14,6 +14,7 @@ install: $(VENV)/.installed ## make .venv with charlm in it
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m charlm.generation.native.build
 	@touch $@
 
 demo: install ## train on the text that comes with charlm and write with it

@@ -22,6 +22,7 @@ FOLDERS = (
     "training",
     "runs",
     "generation",
+    "generation/native",
     "evaluation",
     "report",
     "cli",

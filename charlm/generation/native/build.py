@@ -86,7 +86,7 @@ def _keep(stored: tuple[str, bytes], name: str) -> None:
     for folder in folders():
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(folder / name, content)
+            write_atomically(folder / name, content, mode=0o644)
             return
         except (OSError, MachineError) as error:
             reason = str(error)

@@ -21,7 +21,6 @@ from charlm.generation.native.layout import LANES, WIDTH
 
 VECTORS = LANES // WIDTH
 
-TOGETHER = 6  # streams: with 4 vectors each they fill 24 of the 32 registers of AVX-512
 
 # Division by zero gives inf, as in NumPy: nothing here raises, and no loop has to look for it.
 compiled = njit(error_model="numpy")
@@ -38,7 +37,10 @@ def _splat(builder: Any, value: Any, vector: Any) -> Any:
 
 
 def _tile(streams: int) -> Any:
-    """tile(x, x_step, w, y, y_step, pairs) for so many streams: their sums stay in registers."""
+    """tile(x, x_step, w, y, y_step, pairs) for so many streams: their sums stay in registers.
+
+    Six with four vectors each fill 24 of the 32 registers of AVX-512.
+    """
 
     @intrinsic
     def tile(_typing: Any, x: Any, x_step: Any, w: Any, y: Any, y_step: Any, pairs: Any) -> Any:
@@ -88,7 +90,7 @@ def _tile(streams: int) -> Any:
     return tile
 
 
-_one, _several = _tile(1), _tile(TOGETHER)
+_one, _two, _six = _tile(1), _tile(2), _tile(6)
 
 
 @intrinsic
@@ -140,9 +142,12 @@ def product(
         weights = at(w, tile * pairs * LANES)
         sums = at(y, tile * LANES)
         done = 0
-        while done + TOGETHER <= streams:
-            _several(at(x, done * x_step), x_step, weights, at(sums, done * y_step), y_step, pairs)
-            done += TOGETHER
-        while done < streams:
+        while done + 6 <= streams:
+            _six(at(x, done * x_step), x_step, weights, at(sums, done * y_step), y_step, pairs)
+            done += 6
+        while done + 2 <= streams:
+            _two(at(x, done * x_step), x_step, weights, at(sums, done * y_step), y_step, pairs)
+            done += 2
+        if done < streams:
             _one(at(x, done * x_step), x_step, weights, at(sums, done * y_step), y_step, pairs)
             done += 1
