@@ -194,7 +194,7 @@ def test_nats_are_those_that_score_charges(tiny_run: Path, tmp_path: Path) -> No
 
 def test_nats_of_a_beam_are_those_that_score_charges(tiny_run: Path, tmp_path: Path) -> None:
     """And each text is better than the one after it, and the first better than greed finds."""
-    args = ("--length", "24", "--stop", "\n")
+    args = ("--length", "24", "--stop", "\n", "--precision", "fp32")
     samples = objects(tiny_run, *args, "--beam", "6", "--num-samples", "4")
     (greedy,) = objects(tiny_run, *args, "--greedy")
     nats = [sample["nats_per_token"] for sample in samples]

@@ -150,11 +150,11 @@ def test_window_of_one_is_a_model_of_pairs(tiny_run: Path, tmp_path: Path) -> No
     path = tmp_path / "text"
     path.write_text(content)
     model = charlm.load(tiny_run)
-    decoder, tokenizer = model.decoder, model.tokenizer
+    decoder, tokenizer = model.decoder("fp32"), model.tokenizer
     legal = tokenizer.grammar.legal[0]
     nats, before = 0.0, tokenizer.boundary_id
     for token in tokenizer.encode(content).tolist():
-        logits, _ = decoder.feed([before], decoder.empty_state(1))
+        logits = decoder.logits(decoder.advance([before], decoder.empty_state(1)))
         p = np.exp(logits[0].astype(np.float64))
         nats -= math.log(p[token] / p[legal].sum())
         before = token

@@ -46,7 +46,7 @@ CONTRACT = {
 MORE = {
     "train": "-o --errors --no-lowercase --temporal-dropout-mask --last-hidden-size --forget-bias "
     "--bias --no-bias --variable-bptt --no-variable-bptt --tensorboard --no-tensorboard",
-    "generate": "--no-greedy --encoding --errors",
+    "generate": "--no-greedy --encoding --errors --precision",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
     "--dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta --cache-weight",
     "score": "--encoding --errors --precision --threads --device --kernel",
@@ -122,7 +122,7 @@ DEFAULTS = {
         "--length": "400", "--length-unit": "tokens", "--num-samples": "1", "--seed": "1",
         "--temperature": "1", "--top-k": "none", "--top-p": "none", "--greedy": "False",
         "--min-p": "none", "--typical-p": "none", "--repetition-penalty": "none",
-        "--beam": "none", "--encoding": "utf-8", "--errors": "strict",
+        "--beam": "none", "--encoding": "utf-8", "--errors": "strict", "--precision": "auto",
     },
     "evaluate": {
         "--window": "none", "--windows": "none", "--encoding": "utf-8", "--errors": "strict",

@@ -89,7 +89,7 @@ def test_a_signal_before_training_ends_with_its_code_and_training_begins_anew(
 @pytest.mark.parametrize("verb", ["generate", "evaluate", "score"])
 def test_a_signal_in_a_reading_verb(folder, uninterrupted, verb, action, code):
     place, call, arguments = {
-        "generate": ("charlm.generation.decoder:Decoder.advance", 9, ["--length", 50]),
+        "generate": ("charlm.generation.compiled:CompiledDecoder.write", 3, ["--length", 50]),
         "evaluate": (CHUNK, 2, [folder / "text.txt"]),
         "score": (CHUNK, 1, [folder / "text.txt"]),
     }[verb]
