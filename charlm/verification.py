@@ -60,7 +60,7 @@ def verify(path: str | Path) -> Verification:
     """Read and compare all of a run, or of an exported file. RunError where there is none."""
     if os.path.isfile(path):
         remedy = f"charlm export RUN {shlex.quote(str(path))}"
-        part = _part("model", lambda: Model(read_model(path)).decoder, remedy)
+        part = _part("model", lambda: Model(read_model(path)).decoder("fp32"), remedy)
         return Verification(str(path), "file", [part], part.wrong is None, False)
     run = RunDirectory.open(path)
     config, tokenizer = _read(lambda: _config(run)), _read(run.read_tokenizer)
@@ -168,7 +168,7 @@ def _check_checkpoint(
     for group in ("weights", *({"raw"} & found.groups.keys())):
         arrays = found.groups.get(group, {})
         stored = StoredModel("run", config, tokenizer(), arrays, step, found.path, {})
-        _ = Model(stored).decoder
+        Model(stored).decoder("fp32")
     weights = found.groups["weights"]
     for name, array in found.groups.get("optimizer", {}).items():
         weight = weights.get(name.rpartition("/")[0])
