@@ -44,6 +44,15 @@ def test_word_order_counts_in_pairs() -> None:
     assert accuracy(baseline_probabilities(texts, labels, texts, 2, "none", 1), labels) == 1
 
 
+def test_a_word_said_often_counts_little_more() -> None:
+    """1 + log(30) is 4.4: less than seven words of the other class."""
+    words = [f"one{number}" for number in range(7)]
+    texts = [*words, *["two"] * 7] * 5
+    labels = np.array([*[0] * 7, *[1] * 7] * 5)
+    found = baseline_probabilities(texts, labels, [" ".join([*words, *["two"] * 30])], 2, "none", 1)
+    assert found[0, 0] > 0.5
+
+
 def test_a_character_is_a_word_where_no_spaces_are_written() -> None:
     texts = ["春眠不覺曉", "床前明月光"] * 10
     labels = np.array([0, 1] * 10)

@@ -105,12 +105,26 @@ def test_near_duplicates_stay_together(copies: list[tuple[int, int]], seed: int)
     parts = [set(texts(part)) for part in (division.train, division.valid, division.test)]
     assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
     assert sum(map(len, (division.train, division.valid, division.test))) == len(rows)
+    totals = Counter(row.label for row in rows)
+    for name in ("valid", "test"):
+        for number, count in Counter(division.numbers(name)).items():
+            assert count < 0.2 * totals[division.classes[number]] + 1
+    assert set(division.numbers("train")) == {0, 1, 2}
     counts = Counter(text for text, _ in copies)
     many = [count for count in counts.values() if count > 1]
     assert (
         f"{sum(many)} texts are near-duplicates of others, in {len(many)} groups: each group "
         "stays in one part."
     ) in said
+
+
+def test_large_groups_come_first_so_that_small_ones_fill_what_is_left() -> None:
+    rows = distinct([40, 60])
+    rows += rows_of(*((f"copied text {n // 4}", f"c{n // 4 % 2:03}") for n in range(80)))
+    for seed in range(10):
+        division, _ = split(rows, fractions=("0.1", "0.1"), seed=seed)
+        for name in ("valid", "test"):
+            assert Counter(division.numbers(name)) == {0: 8, 1: 10}
 
 
 def test_labels_that_contradict_each_other_are_said() -> None:
