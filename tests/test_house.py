@@ -21,7 +21,7 @@ SCRIPTS = sorted((ROOT.parent / "scripts").rglob("*.py"))
 FLOW = (
     {"errors", "registry", "settings", "draws"},  # known to all
     {"storage"},  # files, for text and runs
-    {"config_text", "config", "precedence", "adaptation", "looking"},
+    {"config_text", "config", "precedence", "adaptation", "looking", "correcting"},
     {"text"},
     {"model"},
     {"training"},
@@ -37,6 +37,7 @@ FLOW = (
         "verification",
         "doctor",
     },  # where the stations are put together
+    {"correction"},
     {"api"},
     {"report"},
     {"cli"},

@@ -8,6 +8,7 @@ import typer
 from charlm import __version__
 from charlm.cli import (
     compare,
+    correct,
     doctor,
     evaluate,
     export,
@@ -54,6 +55,7 @@ verb(app, "train", train.PARAMETERS)(train.train)
 verb(app, "generate", generate.PARAMETERS)(generate.generate)
 verb(app, "evaluate", evaluate.PARAMETERS)(evaluate.evaluate)
 verb(app, "score", score.PARAMETERS)(score.score)
+verb(app, "correct", correct.PARAMETERS)(correct.correct)
 verb(app, "look", look.PARAMETERS)(look.look)
 verb(app, "info", info.PARAMETERS)(info.info)
 verb(app, "export", export.PARAMETERS)(export.export)

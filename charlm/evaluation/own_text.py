@@ -1,14 +1,18 @@
 """The text that a run was trained and measured on, where its tokens are still there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from charlm.errors import DataError, RunError
 from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
+from charlm.text.direction import in_reading_order
 from charlm.text.part_files import Part
 from charlm.text.token_cache import TokenCache
+from charlm.text.tokenizers.base import Tokenizer
+
+_BLOCK = 1 << 20  # tokens
 
 
 def _parts(stored: StoredModel, direction: str) -> dict[str, Part]:
@@ -32,6 +36,35 @@ def held_out_part(stored: StoredModel, direction: str, say: Callable[[str], None
             say(f"Measuring the run's own {name} part.")
             return parts[name]
     raise DataError(f"{stored.path} has neither a test nor a valid part", hint)
+
+
+def own_text(
+    stored: StoredModel, tokenizer: Tokenizer, direction: str, name: str
+) -> Iterator[str] | None:
+    """The text of the run's part `name` in blocks of whole lines, or None where it is not there.
+
+    Of a backward run the blocks come from the end, and each can be read as it is.
+    """
+    try:
+        part = _parts(stored, direction).get(name)
+    except RunError:
+        return None
+    return None if part is None else _decoded(part.ids, tokenizer, direction)
+
+
+def _decoded(ids: np.ndarray, tokenizer: Tokenizer, direction: str) -> Iterator[str]:
+    begin = 0
+    while begin < len(ids):
+        block = ids[begin : begin + _BLOCK]
+        if begin + _BLOCK < len(ids):
+            # Up to a line break, else to the end of what is whole.
+            ends = np.flatnonzero(block == tokenizer.boundary_id) + 1
+            if not len(ends):
+                ends = np.flatnonzero(tokenizer.grammar.legal[0][block])
+            if len(ends) and ends[-1]:
+                block = block[: ends[-1]]
+        yield tokenizer.decode(in_reading_order(block, tokenizer.grammar, direction))
+        begin += len(block)
 
 
 def training_ids(stored: StoredModel, direction: str) -> np.ndarray | None:

@@ -40,6 +40,7 @@ CONTRACT = {
     "look": {"all": ""},
     "verify": {"all": ""},
     "doctor": {"all": ""},
+    "correct": {"all": ""},
 }
 
 # Beyond the contract.
@@ -54,6 +55,8 @@ MORE = {
     "export": "",
     "plot": "--out -o",
     "compare": "--out -o",
+    "correct": "--backward --words --held-out --false-alarms --threshold --most --candidates "
+    "--encoding --errors",
     "look": "--length --alternatives --follow --unit --out -o --encoding --errors",
     "verify": "",
     "doctor": "",
@@ -72,8 +75,9 @@ NOT_YET = {
     "look": "",
     "verify": "",
     "doctor": "",
+    "correct": "",
 }
-VERBS_NOT_YET = "finetune-classify classify embed report gradients correct audit"
+VERBS_NOT_YET = "finetune-classify classify embed report gradients audit"
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
@@ -139,6 +143,10 @@ DEFAULTS = {
     "export": {},
     "plot": {},
     "compare": {},
+    "correct": {
+        "--false-alarms": "0.001", "--threshold": "auto", "--most": "12",
+        "--encoding": "utf-8", "--errors": "strict",
+    },
     "look": {
         "--length": "1000", "--alternatives": "0", "--encoding": "utf-8", "--errors": "strict",
     },

@@ -1,0 +1,154 @@
+"""charlm correct: text in, text out with its spelling corrected."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from charlm.cli.verbs import (
+    Context,
+    SharedSettings,
+    given,
+    parameter,
+    point_out_unused_pipe,
+    settings_options,
+    standard_input,
+)
+from charlm.correcting import CorrectionSettings
+from charlm.errors import DataError, UsageError
+from charlm.report.output import one_line
+from charlm.settings import settings_in
+
+if TYPE_CHECKING:
+    from charlm.evaluation.spelling import CorrectedLine
+
+_SHARED = SharedSettings("corpus.encoding", "corpus.errors")
+
+PARAMETERS = [
+    parameter(
+        "run", Path, typer.Argument(metavar="RUN", help="a run directory or exported file"), ...
+    ),
+    parameter(
+        "file",
+        str,
+        typer.Argument(metavar="[FILE|-]", help="text to correct", show_default=False),
+        "-",
+    ),
+    parameter(
+        "backward",
+        Path | None,
+        typer.Option("--backward", metavar="RUN", help="a run that reads from the end, beside it"),
+    ),
+    parameter(
+        "words",
+        str | None,
+        typer.Option(
+            "--words",
+            metavar="TEXT",
+            help="a text whose words are right; without it, what the run was trained on",
+        ),
+    ),
+    parameter(
+        "held_out",
+        str | None,
+        typer.Option(
+            "--held-out",
+            metavar="TEXT",
+            help="a right text to choose the threshold on; without it, the run's valid part",
+        ),
+    ),
+    *settings_options(CorrectionSettings, "Caution"),
+    parameter(
+        "candidates",
+        bool,
+        typer.Option(
+            "--candidates",
+            help="a line for each unknown word: line, word, and gain and text of each candidate",
+        ),
+        False,
+    ),
+    *_SHARED.options,
+]
+
+
+def correct(context: Context, values: Mapping[str, Any]) -> None:
+    """Correct misspelled words by what a model expects in their context.
+
+    Example: charlm correct runs/notes < letter.txt > corrected.txt
+    """
+    chosen = given(values, [field.name for field in settings_in(CorrectionSettings)])
+    settings = CorrectionSettings(**chosen)
+    if "threshold" in chosen:
+        for name in ("false_alarms", "held_out"):
+            if values[name] is not None:
+                option = "--" + name.replace("_", "-")
+                raise UsageError(
+                    f"{option} chooses the threshold, and --threshold gives it", "Give one of them."
+                )
+    if context.as_json and values["candidates"]:
+        raise UsageError("--json shows the candidates by itself", "Leave --candidates out.")
+    shared = _SHARED.read(values)
+    file = values["file"]
+    if file == "-":
+        stream = standard_input("the text")
+    else:
+        try:
+            stream = open(file, "rb")  # noqa: SIM115 (read to the end of the process)
+        except OSError as error:
+            what = f"{file} cannot be read: {error.strerror}"
+            raise DataError(what, "Check the path.") from error
+    point_out_unused_pipe(context, file == "-")
+
+    from charlm import api, correction
+
+    runs = [values["run"], *([values["backward"]] if values["backward"] else [])]
+    by = correction.corrector(
+        [api.load(run) for run in runs],
+        settings,
+        values["words"],
+        values["held_out"],
+        context.messages.say,
+    )
+    name = "standard input" if file == "-" else file
+    lines = correction.corrected(by, stream, name=name, say=context.messages.say, **shared)
+    changed = words = 0
+    for number, line in enumerate(lines, 1):
+        changed += sum(unknown.corrected for unknown in line.unknown)
+        words += line.words
+        if context.as_json:
+            context.output.json(_as_object(line))
+        elif values["candidates"]:
+            context.output.write("".join(_candidates(number, line)))
+        else:
+            context.output.write(line.text)
+    context.messages.say(f"{changed:,} of {words:,} words corrected")
+
+
+def _as_object(line: "CorrectedLine") -> dict[str, Any]:
+    return {
+        "line": line.text.removesuffix("\n"),
+        "words": [
+            {
+                "word": unknown.place.word,
+                "at": unknown.place.begin,
+                "correction": unknown.choices[0].candidate.text if unknown.corrected else None,
+                "candidates": [[c.candidate.text, c.gain] for c in unknown.choices],
+            }
+            for unknown in line.unknown
+        ],
+    }
+
+
+def _candidates(number: int, line: "CorrectedLine") -> list[str]:
+    return [
+        "\t".join(
+            [
+                str(number),
+                one_line(unknown.place.word),
+                *(f"{c.gain:.2f} {one_line(c.candidate.text)}" for c in unknown.choices),
+            ]
+        )
+        + "\n"
+        for unknown in line.unknown
+    ]

@@ -1,0 +1,107 @@
+"""Correcting the spelling of a text with a trained run, or with two that read both ways."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from charlm.correcting import CorrectionSettings
+from charlm.errors import DataError, UsageError
+from charlm.loaded import Model
+from charlm.settings import AUTO
+from charlm.text.decoding import decoded
+from charlm.text.lines import line_batches
+from charlm.text.sources import expand, open_source
+from charlm.text.word_list import WordList
+
+if TYPE_CHECKING:
+    from charlm.evaluation.spelling import CorrectedLine, Corrector
+
+Say = Callable[[str], None]
+_LINES, _LINE_CHARACTERS = 64, 1 << 14  # corrected at once
+
+
+def corrector(
+    models: Sequence[Model],
+    settings: CorrectionSettings,
+    words: str | Path | None = None,
+    held_out: str | Path | None = None,
+    say: Say = lambda message: None,
+) -> "Corrector":
+    """What corrects by these runs, with its words counted and its threshold chosen.
+
+    words: a text whose words are right (default: what the first run was trained on); held_out:
+    one that is right and was not trained on (its valid part). UsageError: two runs that read
+    the same way. DataError: the run's own text is not there.
+    """
+    from charlm.evaluation.device import put_to_work
+    from charlm.evaluation.scoring import LineScorer
+    from charlm.evaluation.spelling import Corrector
+
+    directions = [model.config.model.direction for model in models]
+    if len(set(directions)) < len(directions):
+        raise UsageError(
+            f"both runs read {directions[0]}", "Train the second one with another --direction."
+        )
+    scorers = [
+        LineScorer(put_to_work(model.language_model), model.tokenizer, False, direction)
+        for model, direction in zip(models, directions, strict=True)
+    ]
+    known = WordList.of(_text(models[0], words, "train", "--words", say))
+    if not len(known):
+        raise DataError("there is no word to hold the spelling against", "Give --words TEXT.")
+    threshold = 0.0 if settings.threshold == AUTO else settings.threshold
+    found = Corrector(scorers, known, settings.most, threshold)
+    about = f"{len(known):,} words"
+    if settings.threshold == AUTO:
+        blocks = _text(models[0], held_out, "valid", "--held-out", say)
+        read, unknown = found.calibrate(_line_blocks(blocks), settings.false_alarms)
+        about += f", {unknown:,} others among {read:,} of a right text"
+    say(f"{about}; corrections must gain {found.threshold:.2f} nats (--threshold)")
+    return found
+
+
+def corrected(
+    by: "Corrector",
+    stream: BinaryIO,
+    *,
+    name: str,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    say: Say = lambda message: None,
+) -> Iterator["CorrectedLine"]:
+    """The lines of a byte stream corrected, in order, as they come."""
+    for batch in line_batches(
+        stream, _LINES, _LINE_CHARACTERS, name=name, encoding=encoding, errors=errors, say=say
+    ):
+        yield from by.lines(batch)
+
+
+def _text(
+    model: Model, given: str | Path | None, part: str, option: str, say: Say
+) -> Iterable[str]:
+    """Blocks of the text that was given, or of a part of the run's own."""
+    if given is not None:
+        return _blocks(given, say)
+    from charlm.evaluation.own_text import own_text
+
+    found = own_text(model.stored, model.tokenizer, model.config.model.direction, part)
+    if found is None:
+        raise DataError(
+            f"{model.stored.path} has no text of its own ({part}) to take words from",
+            f"Give {option} TEXT" + (", or --threshold X." if part == "valid" else "."),
+        )
+    return found
+
+
+def _blocks(given: str | Path, say: Say) -> Iterator[str]:
+    for source in expand([given]):
+        with open_source(source) as stream:
+            yield from decoded(stream, name=source.name, say=say)
+
+
+def _line_blocks(blocks: Iterable[str]) -> Iterator[list[str]]:
+    """Lines, some at a time."""
+    for block in blocks:
+        lines = block.splitlines(keepends=True)
+        for begin in range(0, len(lines), _LINES):
+            yield lines[begin : begin + _LINES]
