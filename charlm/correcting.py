@@ -23,7 +23,7 @@ class CorrectionSettings:
         float,
         Setting(
             "nats that a correction must be better by than the word; auto: by --false-alarms",
-            least=0,
+            least=-1e6,
             most=1e6,
             auto=True,
         ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -17,11 +17,8 @@ from charlm.cli.verbs import (
 )
 from charlm.correcting import CorrectionSettings
 from charlm.errors import DataError, UsageError
-from charlm.report.output import one_line
+from charlm.report import corrections
 from charlm.settings import settings_in
-
-if TYPE_CHECKING:
-    from charlm.evaluation.spelling import CorrectedLine
 
 _SHARED = SharedSettings("corpus.encoding", "corpus.errors")
 
@@ -117,38 +114,9 @@ def correct(context: Context, values: Mapping[str, Any]) -> None:
         changed += sum(unknown.corrected for unknown in line.unknown)
         words += line.words
         if context.as_json:
-            context.output.json(_as_object(line))
+            context.output.json(corrections.as_object(line))
         elif values["candidates"]:
-            context.output.write("".join(_candidates(number, line)))
+            context.output.write(corrections.candidates(number, line))
         else:
             context.output.write(line.text)
     context.messages.say(f"{changed:,} of {words:,} words corrected")
-
-
-def _as_object(line: "CorrectedLine") -> dict[str, Any]:
-    return {
-        "line": line.text.removesuffix("\n"),
-        "words": [
-            {
-                "word": unknown.place.word,
-                "at": unknown.place.begin,
-                "correction": unknown.choices[0].candidate.text if unknown.corrected else None,
-                "candidates": [[c.candidate.text, c.gain] for c in unknown.choices],
-            }
-            for unknown in line.unknown
-        ],
-    }
-
-
-def _candidates(number: int, line: "CorrectedLine") -> list[str]:
-    return [
-        "\t".join(
-            [
-                str(number),
-                one_line(unknown.place.word),
-                *(f"{c.gain:.2f} {one_line(c.candidate.text)}" for c in unknown.choices),
-            ]
-        )
-        + "\n"
-        for unknown in line.unknown
-    ]

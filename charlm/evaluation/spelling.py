@@ -7,10 +7,10 @@ For a word w in its context and a candidate c, the gain in nats is
 with the error model of `text.spelling_errors` and the language model's price of a piece of the
 text, some words to the left and to the right; with a backward run beside it, the mean of what
 both charge. A word is corrected where the best gain is above a threshold: the smallest that
-changes no more than a given share of the words of a text that is right.
+changes no more than a given share of the words of a text that is right. It may be below zero:
+where that text has few words that the list has not, such a word is an error before it is read.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -44,8 +44,8 @@ class Unknown:
 
     @property
     def gain(self) -> float:
-        """Of the best choice."""
-        return self.choices[0].gain if self.choices else -math.inf
+        """Of the best choice, where there is one."""
+        return self.choices[0].gain
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,16 @@ class Corrector:
     def calibrate(self, blocks: Iterable[list[str]], false_alarms: float) -> tuple[int, int]:
         """Choose the threshold on lines that are right; returns words and unknown ones read."""
         gains: list[float] = []
-        words = 0
+        words = unknown = 0
         for block in blocks:
             for line in self.lines(block):
-                gains += [unknown.gain for unknown in line.unknown]
-                words += line.words
-            if len(gains) >= _ENOUGH:
+                gains += [one.gain for one in line.unknown if one.choices]
+                words, unknown = words + line.words, unknown + len(line.unknown)
+            if unknown >= _ENOUGH:
                 break
         self.threshold = threshold_for(gains, int(false_alarms * words))
         self._before = ""
-        return words, len(gains)
+        return words, unknown
 
     def _read(self, line: str) -> tuple[list[Unknown], int]:
         places = list(words_in(line, self._splitting))
@@ -157,7 +157,7 @@ class Corrector:
     def _corrected(self, line: str, unknown: list[Unknown]) -> str:
         pieces, at = [], 0
         for one in unknown:
-            if one.gain <= self.threshold:
+            if not one.choices or one.gain <= self.threshold:
                 continue
             candidate = one.choices[0].candidate
             begin = one.place.begin - candidate.before
@@ -170,6 +170,9 @@ class Corrector:
 
 
 def threshold_for(gains: Sequence[float], allowed: int) -> float:
-    """The smallest threshold from 0 that at most `allowed` of the gains are above."""
-    rising = sorted(gains, reverse=True)
-    return max(0.0, rising[allowed]) if allowed < len(rising) else 0.0
+    """The smallest of the gains that at most `allowed` of them are above.
+
+    0 where there are no more than that: what is allowed says nothing then.
+    """
+    falling = sorted(gains, reverse=True)
+    return falling[allowed] if allowed < len(falling) else 0.0

@@ -144,7 +144,7 @@ def test_encoding_and_errors(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--threshold", "-1"), "--threshold"),
+        (("--threshold", "nan"), "--threshold"),
         (("--false-alarms", "1"), "--false-alarms"),
         (("--most", "0"), "--most"),
         (("--threshold", "1", "--false-alarms", "0.1"), "--false-alarms"),
