@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from charlm import launched
 from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
 from charlm.loaded import Model
@@ -53,8 +54,16 @@ def train(
     Settings go by their option's name (`hidden_size=256, minutes=3`), over those of a `preset`;
     or as a `config`, of which `given` names the keys that were chosen and must not change on
     resuming.
+
+    In processes that torchrun started, all of which must call it, the first gives the summary and
+    the others an empty one.
     Raises the errors of `charlm.errors`.
     """
+    if launched.follows():
+        from charlm.training_beside import train_beside
+
+        train_beside()
+        return {}
     from charlm.planning import Request
     from charlm.training_run import train as run_training
 

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from charlm import registry
@@ -33,6 +34,7 @@ from charlm.training.interrupt import Interruption
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.listener import Listener, Listeners
 from charlm.training.loop import Loop
+from charlm.training.ranks import Gone, Ranks, require_device
 from charlm.training.sizing import evaluation_times
 from charlm.training.state import Evaluations, TrainingState
 from charlm.training.tensorboard import TensorBoard
@@ -56,9 +58,11 @@ class Assembly:
         listener: Listener,
         interruption: Interruption,
         started: float,
+        ranks: Ranks,
     ) -> None:
         self.run, self.config, self.cache, self.tokenizer = run, config, cache, tokenizer
         self.listener, self.interruption, self.started = listener, interruption, started
+        self.ranks = ranks
 
     def train(
         self, checkpoint: checkpoints.Checkpoint | None, source: Model | None = None
@@ -69,19 +73,27 @@ class Assembly:
 
         Raises Interrupted after saving, DivergedError, RunError where the checkpoint does not fit.
         """
-        self._build(checkpoint)
+        self.build(checkpoint)
+        self.ranks.start(str(self.run.path.absolute()))
         if checkpoint is None and source is not None:
             self._start_from(source)
+        self._put_all_back(checkpoint or self._beginning())
         loop = self._loop(self._restored(checkpoint))
         try:
             loop.run()
+            self.ranks.end()
             return self._finish(loop)
         except Interrupted as interrupted:
-            out = shlex.quote(str(self.run.path))
-            interrupted.hint = f"Saved. Go on with: charlm train --resume --out {out}"
+            interrupted.hint = f"Saved. Go on with: {self._resuming()}"
+            raise
+        except Gone as gone:
+            gone.hint = f"Go on from the last checkpoint with: {self._resuming()}"
             raise
 
-    def _build(self, checkpoint: checkpoints.Checkpoint | None) -> None:
+    def _resuming(self) -> str:
+        return f"{self.ranks.command} train --resume --out {shlex.quote(str(self.run.path))}"
+
+    def build(self, checkpoint: checkpoints.Checkpoint | None) -> None:
         o, r = self.config.optimisation, self.config.regularisation
         torch.set_num_threads(o.threads)
         if checkpoint is not None:
@@ -90,6 +102,7 @@ class Assembly:
                 checkpoint.groups["weights"],
                 str(checkpoint.path),
             )
+        require_device(o.device)
         self.model = self._fresh_model()
         self.model.to(torch.device(o.device))
         self.model.kernel = o.kernel
@@ -105,6 +118,7 @@ class Assembly:
             r.reset_probability,
             o.seed,
             o.variable_bptt,
+            self.ranks.share(o.batch_size),
         )
         self.task = LanguageModelling(
             self.model,
@@ -140,13 +154,32 @@ class Assembly:
         )
         self._save(TrainingState(), best=False, also=("begin",))
 
+    def put_back(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """Everything as it was then."""
+        parts = self.model, self.optimizer, self.averages, self.task
+        checkpointing.restore(checkpoint, *parts, self.task.batches.share)
+
+    def _put_all_back(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """The same in all processes."""
+        self.put_back(checkpoint)
+        self.ranks.load(checkpoint.groups, checkpoint.step)
+
+    def _beginning(self) -> checkpoints.Checkpoint:
+        """Before the first step, with the weights that are there now."""
+        carried = {
+            name: np.zeros((self.task.batches.batch_size, *part.shape[1:]), np.float32)
+            for name, part in self.task.carried().items()
+        }
+        weights = checkpointing.weights_of(self.model)
+        groups = {"weights": weights, "optimizer": {}, "carried": carried}
+        return checkpoints.Checkpoint(0, groups, {}, self.run.path)
+
     def _restored(
         self, checkpoint: checkpoints.Checkpoint | None
     ) -> tuple[TrainingState, Evaluations]:
-        """Where the checkpoint left off, everything put back as it was then."""
+        """Where the checkpoint left off."""
         state = TrainingState()
         if checkpoint is not None:
-            checkpointing.restore(checkpoint, self.model, self.optimizer, self.averages, self.task)
             state = TrainingState.from_dict(checkpoint.state, str(checkpoint.path))
         truncate_after(self.run.metrics_path, state.step)
         records = read_metrics(self.run.metrics_path)
@@ -163,11 +196,11 @@ class Assembly:
         for name in ("best", "begin"):
             if checkpoints.linked_step(self.run, name) is not None:
                 checkpoints.go_back(self.run, name)
-                return self._restored(checkpoints.load(self.run, "last"))
+                checkpoint = checkpoints.load(self.run, "last")
+                self._put_all_back(checkpoint)
+                return self._restored(checkpoint)
         self.model.load_state_dict(self._fresh_model().state_dict())
-        self.optimizer.state.clear()
-        self.averages.values = None
-        self.task.state = self.model.empty_state(self.config.optimisation.batch_size)
+        self._put_all_back(self._beginning())
         if checkpoints.linked_step(self.run, "last") is not None:
             self._save(TrainingState(), best=False)
         return self._restored(None)
@@ -208,15 +241,18 @@ class Assembly:
             listener=listener,
             interruption=self.interruption,
             through_time=self.task.through_time,
+            ranks=self.ranks,
             state=state,
             evaluations=evaluations,
         )
 
     def _save(self, state: TrainingState, best: bool, also: Sequence[str] = ()) -> None:
+        groups = checkpointing.groups(self.model, self.optimizer, self.averages, self.task)
+        carried = self.ranks.collected(self.task.carried(), self.config.optimisation.batch_size)
         checkpoints.save(
             self.run,
             state.step,
-            checkpointing.groups(self.model, self.optimizer, self.averages, self.task),
+            groups | {"carried": checkpointing.arrays_of(carried)},
             state.as_dict(),
             ("last", "best", *also) if best else ("last", *also),
         )

@@ -12,14 +12,42 @@ import numpy as np
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Share:
+    """The streams `begin` ... `end` - 1 of the `total` of a batch: those that one process reads."""
+
+    begin: int
+    end: int
+    total: int
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    @property
+    def part(self) -> float:
+        """Of the whole batch."""
+        return len(self) / self.total
+
+    @classmethod
+    def deal(cls, total: int, rank: int = 0, ranks: int = 1) -> "Share":
+        """What the process `rank` of `ranks` reads: as many streams as the others, or one more."""
+        return cls(total * rank // ranks, total * (rank + 1) // ranks, total)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """The random choices of one step of one run."""
+    """The random choices of one step of one run.
+
+    `share`: only these streams are here, and what is drawn for each stream is what a process
+    that reads them all would draw for it. None: they are all here.
+    """
 
     seed: int
     step: int
+    share: Share | None = None
 
     def _sequence(self, place: str) -> np.random.SeedSequence:
         return np.random.SeedSequence([self.seed, self.step, zlib.crc32(place.encode())])
@@ -34,3 +62,15 @@ class Draws:
 
         seed = int(self._sequence(place).generate_state(1, np.uint64)[0])
         return torch.Generator().manual_seed(seed)
+
+    def uniform(self, place: str, shape: tuple[int, ...], streams: int | None = None) -> "Tensor":
+        """Numbers from [0, 1) in `shape`, whose axis `streams`, if any, counts streams."""
+        import torch
+
+        generator = self.torch(place)
+        if streams is None or self.share is None:
+            return torch.rand(shape, generator=generator)
+        whole = [*shape]
+        whole[streams] = self.share.total
+        drawn = torch.rand(whole, generator=generator)
+        return drawn.narrow(streams, self.share.begin, len(self.share))

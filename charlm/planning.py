@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import torch
 
+from charlm import launched
 from charlm.config import SETTINGS, Config
 from charlm.errors import RunError, UsageError
 from charlm.model.cells.base import make_cell
@@ -142,7 +143,7 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
     facts = sizing.Facts(
         train_tokens=len(cache.parts["train"].ids),
         vocabulary_size=tokenizer.vocabulary_size,
-        rate=rates.bf16 if chosen == "bf16" else rates.fp32,
+        rate=launched.size() * (rates.bf16 if chosen == "bf16" else rates.fp32),
         precision=chosen,
         threads=threads,
         device=device,

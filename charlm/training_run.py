@@ -19,6 +19,7 @@ from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 from charlm.training import tensorboard
 from charlm.training.interrupt import Interruption, noted
 from charlm.training.listener import Listener
+from charlm.training.ranks import Ranks, joined
 from charlm.training.sizing import fit_to_text
 from charlm.transfer import adopted, source_of
 
@@ -27,11 +28,11 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
     """Train a run to the end of its budget and return its summary (INTERFACE: train --json)."""
     if request.config.budget.tensorboard:
         tensorboard.require()  # before any text is read
-    with noted() as interruption:
+    with noted() as interruption, joined() as ranks:
         if request.resume and (request.out / "config.toml").exists():
             run = RunDirectory.open(request.out)
             with run.lock():
-                return _Run(run, request, listener, interruption).resume()
+                return _Run(run, request, listener, interruption, ranks).resume()
         if request.resume and not request.sources:
             raise RunError(
                 f"there is no run in {request.out} to go on with, or it ended before its text "
@@ -45,11 +46,11 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
         request = replace(request, config=config)
         if request.force and may_be_replaced(request.out):
             _refuse_own_source(request)
-            return _replace(request, source, listener, interruption)
+            return _replace(request, source, listener, interruption, ranks)
         run = RunDirectory.create(request.out)
         try:
             with run.lock():
-                return _Run(run, request, listener, interruption).start(source)
+                return _Run(run, request, listener, interruption, ranks).start(source)
         finally:
             run.discard_unless_begun()
 
@@ -65,7 +66,11 @@ def _refuse_own_source(request: Request) -> None:
 
 
 def _replace(
-    request: Request, source: Model | None, listener: Listener, interruption: Interruption
+    request: Request,
+    source: Model | None,
+    listener: Listener,
+    interruption: Interruption,
+    ranks: Ranks,
 ) -> dict[str, Any]:
     """Train in place of another run, which goes only when the new text has been read."""
     run = RunDirectory(request.out)
@@ -79,7 +84,7 @@ def _replace(
         run = RunDirectory.create(request.out, force=True, cache=folder)
         with run.lock():
             read = TokenCache.open(run.cache), tokenizer
-            return _Run(run, request, listener, interruption).start(source, read)
+            return _Run(run, request, listener, interruption, ranks).start(source, read)
     finally:
         remove(folder)
 
@@ -88,10 +93,15 @@ class _Run:
     """The work on one run directory, whose lock is held."""
 
     def __init__(
-        self, run: RunDirectory, request: Request, listener: Listener, interruption: Interruption
+        self,
+        run: RunDirectory,
+        request: Request,
+        listener: Listener,
+        interruption: Interruption,
+        ranks: Ranks,
     ) -> None:
         self.run, self.request = run, request
-        self.listener, self.interruption = listener, interruption
+        self.listener, self.interruption, self.ranks = listener, interruption, ranks
 
     def start(
         self, source: Model | None, read: tuple[TokenCache, Tokenizer] | None = None
@@ -179,4 +189,5 @@ class _Run:
             self.listener,
             self.interruption,
             self.request.started,
+            self.ranks,
         )

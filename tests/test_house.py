@@ -19,7 +19,7 @@ SCRIPTS = sorted((ROOT.parent / "scripts").rglob("*.py"))
 
 # The way that text takes through the house. A folder may know itself and what stands before it.
 FLOW = (
-    {"errors", "registry", "settings", "draws"},  # known to all
+    {"errors", "registry", "settings", "draws", "launched"},  # known to all
     {"storage"},  # files, for text and runs
     {"config_text", "config", "precedence", "adaptation", "looking", "correcting"},
     {"text"},
@@ -31,6 +31,7 @@ FLOW = (
         "planning",
         "assembly",
         "training_run",
+        "training_beside",
         "loaded",
         "transfer",
         "learning_curve",
@@ -46,11 +47,20 @@ FLOW = (
 # Imports against the flow, each with its reason.
 AGAINST_THE_FLOW = {
     ("training", "runs"): "checkpointing.py turns the state of training into the arrays of a "
-    "checkpoint and back; runs itself knows neither model nor optimiser",
+    "checkpoint and back, and ranks.py sends them to other processes; runs itself knows neither "
+    "model nor optimiser",
 }
 # Where the heavy libraries work, and may be imported as soon as the module is.
 HEAVY = ("torch", "sklearn", "matplotlib", "sentencepiece", "numba")
-AT_WORK = {"model", "training", "evaluation", "planning", "assembly", "training_run"}
+AT_WORK = {
+    "model",
+    "training",
+    "evaluation",
+    "planning",
+    "assembly",
+    "training_run",
+    "training_beside",
+}
 COMPILED = {f"generation/native/{name}.py" for name in ("products", "pointwise", "steps")}
 
 

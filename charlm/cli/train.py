@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from charlm import launched
 from charlm.cli.verbs import (
     Context,
     given,
@@ -87,6 +88,10 @@ def train(context: Context, values: Mapping[str, Any]) -> None:
 
     Example: charlm train notes.txt --out runs/notes --minutes 5
     """
+    if launched.follows():  # the first process reads the options, and speaks
+        if not values["dry_run"]:
+            _beside()
+        return
     config, keys = _configuration(values)
     texts = values["texts"] or []
     if texts.count("-") > 1:
@@ -123,6 +128,12 @@ def train(context: Context, values: Mapping[str, Any]) -> None:
     if context.as_json:
         context.output.json(summary)
     _show_summary(context, summary)
+
+
+def _beside() -> None:
+    from charlm import api
+
+    api.train()
 
 
 def _configuration(values: Mapping[str, Any]) -> tuple[Config, list[str]]:

@@ -11,7 +11,8 @@ from charlm.evaluation.measure import count_stretches, measure
 from charlm.model.language_model import LanguageModel
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
-from charlm.training.loop import BLOWN_UP, Measured
+from charlm.training.loop import Measured
+from charlm.training.step import BLOWN_UP
 
 # While training, so many tokens of the validation text are measured, and all of it at the end:
 # a large one must not eat the budget.

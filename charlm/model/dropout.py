@@ -67,9 +67,19 @@ class TemporalDropout(Protocol):
     ) -> TemporalDrop: ...
 
 
-def mask(shape: tuple[int, ...], p: float, draws: Draws, place: str, like: Tensor) -> Tensor:
-    """0 with probability p, else 1/(1-p): entries of `shape`, in the dtype and place of `like`."""
-    kept = torch.rand(shape, generator=draws.torch(place)) >= p
+def mask(
+    shape: tuple[int, ...],
+    p: float,
+    draws: Draws,
+    place: str,
+    like: Tensor,
+    streams: int | None = None,
+) -> Tensor:
+    """0 with probability p, else 1/(1-p): entries of `shape`, in the dtype and place of `like`.
+
+    streams: the axis that counts them, if there is one.
+    """
+    kept = draws.uniform(place, shape, streams) >= p
     return (kept / (1.0 - p)).to(like)
 
 
@@ -77,7 +87,7 @@ def locked(x: Tensor, p: float, draws: Draws | None, place: str) -> Tensor:
     """x (T, B, F) with features dropped by one mask (1, B, F) for all T time steps."""
     if draws is None or p == 0:
         return x
-    return x * mask((1, *x.shape[1:]), p, draws, place, x)
+    return x * mask((1, *x.shape[1:]), p, draws, place, x, streams=1)
 
 
 def embedded(ids: Tensor, weight: Tensor, p: float, draws: Draws | None) -> Tensor:
@@ -105,7 +115,8 @@ def variational(
         m = mask((1, hidden), rates.temporal, draws, place, weight_hh)
         return TemporalDrop(weight_hh * m)
     shape = (extent.streams, hidden)
-    return TemporalDrop(weight_hh, mask(shape, rates.temporal, draws, place, weight_hh))
+    m = mask(shape, rates.temporal, draws, place, weight_hh, streams=0)
+    return TemporalDrop(weight_hh, m)
 
 
 def weight_drop(
@@ -131,9 +142,7 @@ def zoneout(
     return TemporalDrop(
         weight_hh,
         zone=tuple(
-            (torch.rand(shape, generator=draws.torch(f"{place} {part}")) < rates.temporal).to(
-                weight_hh
-            )
+            (draws.uniform(f"{place} {part}", shape, streams=1) < rates.temporal).to(weight_hh)
             for part in range(extent.state_parts)
         ),
     )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.draws import Draws
+from charlm.draws import Draws, Share
 from charlm.errors import RunError
 from charlm.model.stack import Border
 from charlm.text.tokenizers.base import Grammar
@@ -37,18 +37,15 @@ class Window:
     first: bool
     epoch: float  # passes over the text after this step
     share: float  # of bptt: its length T / bptt
-
-    @property
-    def tokens(self) -> int:
-        return self.targets.numel()
+    tokens: int  # in all streams, those of other processes too
 
 
 class StreamBatches:
     """The windows of a tokenised text.
 
-    ids (N,) and the token offsets of its documents; B streams. Every epoch has the same
-    number of windows, N // (B * bptt) where they are of one length; what is left over differs
-    from epoch to epoch.
+    ids (N,) and the token offsets of its documents; B streams, of which `share` are read here.
+    Every epoch has the same number of windows, N // (B * bptt) where they are of one length; what
+    is left over differs from epoch to epoch.
     """
 
     def __init__(
@@ -62,7 +59,9 @@ class StreamBatches:
         reset_probability: float,
         seed: int,
         variable: bool = False,
+        share: Share | None = None,
     ) -> None:
+        self.share = share or Share.deal(batch_size)
         self.ids, self.documents = ids, documents
         self.boundary_id, self.grammar = boundary_id, grammar
         self.batch_size, self.bptt = batch_size, bptt
@@ -89,7 +88,8 @@ class StreamBatches:
         n = len(self.ids)
         offset = int(Draws(self.seed, epoch).numpy("epoch offset").integers(n)) if epoch else 0
         start, length = self.lengths.place(epoch, index)
-        starts = offset + np.arange(self.batch_size) * self.stream_length + start
+        streams = np.arange(self.share.begin, self.share.end)
+        starts = offset + streams * self.stream_length + start
         positions = (starts + np.arange(length)[:, None]) % n  # (T, B) of the targets
         targets = self.ids[positions].astype(np.int64)
         before = self.ids[positions - 1].astype(np.int64)  # -1 wraps round; a border hides it
@@ -97,7 +97,8 @@ class StreamBatches:
         inputs = np.where(fresh, self.boundary_id, before)
         if self.reset_probability:
             generator = Draws(self.seed, step).numpy("reset")
-            fresh[0] |= generator.random(self.batch_size) < self.reset_probability
+            drawn = generator.random(self.batch_size)[streams]
+            fresh[0] |= drawn < self.reset_probability
         borders = [
             Border(int(t), torch.from_numpy(fresh[t])) for t in np.flatnonzero(fresh.any(axis=1))
         ]
@@ -109,6 +110,7 @@ class StreamBatches:
             index == 0,
             (step + 1) / self.windows_per_epoch,
             length / self.bptt,
+            length * self.batch_size,
         )
 
     def _states(self, positions: np.ndarray, targets: np.ndarray) -> np.ndarray:

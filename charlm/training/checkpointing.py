@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from charlm.draws import Share
 from charlm.model.language_model import Architecture, LanguageModel
 from charlm.runs.checkpoint import Checkpoint
 from charlm.runs.tensors import check_tensors
 from charlm.training.averaging import Averages
-from charlm.training.loop import Task
+from charlm.training.step import Task
 
 Arrays = dict[str, np.ndarray]
 
@@ -72,8 +73,12 @@ def restore(
     optimizer: torch.optim.Optimizer,
     averages: Averages,
     task: Task,
+    share: Share | None = None,
 ) -> None:
-    """Put everything back as it was when the checkpoint was saved. RunError if it does not fit."""
+    """Put everything back as it was when the checkpoint was saved. RunError if it does not fit.
+
+    share: the streams that are here, of all those that the checkpoint holds the state of.
+    """
     where = str(checkpoint.path)
     raw = checkpoint.groups.get("raw")
     put_weights(model, checkpoint.groups["weights"], where)
@@ -82,7 +87,7 @@ def restore(
         averages.values = [parameter.detach().clone() for parameter in averages.parameters]
         put_weights(model, raw, where)
     carried = task.carried()
-    stored = checkpoint.groups["carried"]
+    stored = {name: _here(part, share) for name, part in checkpoint.groups["carried"].items()}
     expected = {name: (tuple(part.shape), np.dtype(np.float32)) for name, part in carried.items()}
     check_tensors(stored, expected, where)
     device = next(model.parameters()).device
@@ -90,6 +95,14 @@ def restore(
     # Nothing is kept of any weight before the first step.
     kept = _kept(optimizer) if checkpoint.step else {}
     _put_optimizer(model, optimizer, checkpoint.groups["optimizer"], kept, where)
+
+
+def _here(part: np.ndarray, share: Share | None) -> np.ndarray:
+    """The state of our streams, out of that of all; what has another number of them stays as it
+    is, to be refused."""
+    if share is None or part.shape[:1] != (share.total,):
+        return part
+    return part[share.begin : share.end]
 
 
 def _optimizer_arrays(model: nn.Module, optimizer: torch.optim.Optimizer) -> Arrays:

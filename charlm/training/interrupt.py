@@ -6,11 +6,13 @@ once, and the last checkpoint is what remains.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from charlm.errors import Interrupted
+
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 class Interruption:
@@ -34,19 +36,26 @@ class Interruption:
 
 @contextmanager
 def noted() -> Iterator[Interruption]:
-    """Signals are noted instead of acted on, until the end of the block.
+    """Signals are noted instead of acted on, until the end of the block."""
+    interruption = Interruption()
+    with handled(interruption.note):
+        yield interruption
+
+
+@contextmanager
+def handled(handler: Handler) -> Iterator[None]:
+    """Ctrl-C and SIGTERM are left to `handler` until the end of the block.
 
     Only the main thread can do this; elsewhere signals stay as they are.
     """
-    interruption = Interruption()
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
-            before[number] = signal.signal(number, interruption.note)
+            before[number] = signal.signal(number, handler)
         except ValueError:  # not the main thread
             break
     try:
-        yield interruption
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -12,14 +12,16 @@ from charlm.model.legal import LegalTokens
 from charlm.model.stack import Border, StackState
 from charlm.training.activation_penalties import activation_penalty, temporal_activation_penalty
 from charlm.training.batches import StreamBatches
-from charlm.training.loop import StepLoss
 from charlm.training.loss import cross_entropy
+from charlm.training.step import StepLoss
 from charlm.training.through_time import STREAMS, ThroughTime, norm, saturated_share
 
 
 class LanguageModelling:
     """Truncated BPTT (Williams & Peng 1990): the state is carried from window to window, and
     the gradient ends where the window begins."""
+
+    state: StackState
 
     def __init__(
         self,
@@ -34,25 +36,36 @@ class LanguageModelling:
         self.activation, self.temporal_activation = activation, temporal_activation
         self.device = model.decoder.bias.device
         self.legal = LegalTokens(batches.grammar.legal, self.device)
-        self.state: StackState = model.empty_state(batches.batch_size)
+        self.forget()
 
     @property
     def windows_per_epoch(self) -> int:
         return self.batches.windows_per_epoch
 
+    def forget(self) -> None:
+        """Go back to the empty state."""
+        self.state = self.model.empty_state(len(self.batches.share))
+
     def loss(self, step: int) -> StepLoss:
-        """The mean loss of window `step`, whose end state the next window starts from."""
-        window = self.batches.window(step)
+        """The mean loss of window `step`, whose end state the next window starts from.
+
+        Where only a share of the streams is here, its part of the mean: the parts of all
+        processes add up to it, and so do their penalties.
+        """
+        window, share = self.batches.window(step), self.batches.share
         if window.first:
-            self.state = self.model.empty_state(self.batches.batch_size)
+            self.forget()
         borders = [border.to(self.device) for border in window.borders]
-        draws = Draws(self.seed, step)
+        draws = Draws(self.seed, step, share)
         ids = window.inputs.to(self.device)
         passed = self.model(ids, self.state, borders, self.rates, draws)
         self.state = tuple(tuple(part.detach() for part in layer) for layer in passed.state)
         targets = window.targets.to(self.device)
         loss = cross_entropy(self.model, passed.outputs, targets, self.legal, window.states)
         penalty = self._penalty(passed, borders)
+        if share.part < 1:
+            loss = loss * share.part
+            penalty = None if penalty is None else penalty * share.part
         return StepLoss(loss, window.tokens, window.epoch, penalty, window.share)
 
     def _penalty(self, passed: Passed, borders: Sequence[Border]) -> Tensor | None:
@@ -86,7 +99,7 @@ class LanguageModelling:
         return ThroughTime(norm(reached) / (norm((last,)) or 1.0), saturated, len(inputs))
 
     def carried(self) -> dict[str, Tensor]:
-        """The carried state by name, for a checkpoint."""
+        """The carried state of the streams that are here, (B, H) each, by name."""
         names = self.model.layers.cell.state_names
         return {
             f"{number}.{name}": part

@@ -5,53 +5,24 @@ and save. Everything due after a step is done in one order (report, evaluate, sa
 a run killed anywhere and resumed repeats exactly what it had not saved.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from charlm.errors import DivergedError, Interrupted, MachineError
-from charlm.training import gradients
 from charlm.training.averaging import Averages
 from charlm.training.budget import Budget
 from charlm.training.interrupt import Interruption
 from charlm.training.listener import Evaluation, Listener, Report
+from charlm.training.ranks import Gone, Ranks
 from charlm.training.schedules import Schedule, warm_up
 from charlm.training.state import Evaluations, TrainingState
+from charlm.training.step import Task, gradient, update
 from charlm.training.through_time import ThroughTime, in_words
-
-# Nats a token from which training has diverged, though no number is infinite yet: guessing evenly
-# among a million tokens costs 14.
-BLOWN_UP = 1e4
-
-
-class StepLoss(NamedTuple):
-    """The loss of one step, to go back through; how many tokens it is the mean of; how many
-    passes over the text are done after it; what is added to the loss but not reported; and the
-    share of a whole step that it is, by which the learning rate is scaled."""
-
-    loss: Tensor
-    tokens: int
-    epoch: float
-    penalty: Tensor | None = None
-    share: float = 1.0
-
-
-class Task(Protocol):
-    """What is learned."""
-
-    @property
-    def windows_per_epoch(self) -> int: ...
-
-    def loss(self, step: int) -> StepLoss: ...
-
-    def carried(self) -> dict[str, Tensor]: ...
-
-    def restore(self, carried: dict[str, Tensor]) -> None: ...
 
 
 class Measured(NamedTuple):
@@ -93,6 +64,7 @@ class Loop:
     listener: Listener
     interruption: Interruption
     through_time: Callable[[int], ThroughTime] | None = None
+    ranks: Ranks = field(default_factory=Ranks)
     state: TrainingState = field(default_factory=TrainingState)
     evaluations: Evaluations = field(default_factory=Evaluations)
 
@@ -158,32 +130,30 @@ class Loop:
         begin = time.monotonic()
         lr = self.lr * self.schedule(progress, self.evaluations.nats)
         lr *= warm_up(state.step, self.warmup_steps) * state.lr_factor
-        found = self.task.loss(state.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        (found.loss if found.penalty is None else found.loss + found.penalty).backward()
-        norm = gradients.clip(self.parameters, self.clip_norm)
-        nats = float(found.loss.detach())
-        if not (-math.inf < nats < BLOWN_UP and math.isfinite(norm)):
+        self.ranks.step(state.step, lr)
+        found = gradient(
+            self.task, self.parameters, self.optimizer, self.clip_norm, state.step, self.ranks
+        )
+        if found.diverged:
             raise DivergedError(
-                f"training diverged at step {state.step + 1}: the loss is {nats:g} and the norm "
-                f"of the gradient {norm:g}. The step was not taken, and nothing of it saved.",
+                f"training diverged at step {state.step + 1}: the loss is {found.nats:g} and the "
+                f"norm of the gradient {found.norm:g}. The step was not taken, and nothing of it "
+                "saved.",
                 f"Lower --lr (it was {lr:g}) or --clip-norm, and start again.",
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * found.share
-        self.optimizer.step()
+        update(self.optimizer, lr * found.share)
         state.step += 1
         self.averages.after_step(state.step, self.evaluations)
         state.tokens += found.tokens
         state.epoch = found.epoch
-        state.sum_nats += nats * found.share
-        state.sum_gradient_norm += norm * found.share
-        if self.clip_norm is not None and norm > self.clip_norm:
+        state.sum_nats += found.nats * found.share
+        state.sum_gradient_norm += found.norm * found.share
+        if self.clip_norm is not None and found.norm > self.clip_norm:
             state.sum_clipped += found.share
         state.sum_steps += found.share
         state.step_seconds += time.monotonic() - begin
         state.lr = lr
-        self.listener.step(state.step, progress, nats, norm)
+        self.listener.step(state.step, progress, found.nats, found.norm)
 
     def _report(self, progress: float) -> None:
         state = self.state
@@ -267,6 +237,8 @@ class Loop:
         """Save now, or go on training where the disk does not allow it and try again later."""
         try:
             self._save(best)
+        except Gone:
+            raise
         except MachineError as error:
             self._saved_at = time.monotonic()
             self.listener.say(f"Not saved: {error.what}. Training goes on.")

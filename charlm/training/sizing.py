@@ -44,7 +44,7 @@ class Facts:
 
     train_tokens: int
     vocabulary_size: int
-    rate: float  # of matrix products, 1e9 operations a second
+    rate: float  # of matrix products, 1e9 operations a second, of all processes together
     precision: str  # the better one on this machine
     threads: int
     device: str

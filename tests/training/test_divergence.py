@@ -12,7 +12,7 @@ from charlm.errors import DivergedError
 from charlm.evaluation import validation
 from charlm.runs import checkpoint
 from charlm.runs.metrics import read_metrics
-from charlm.training.loop import StepLoss
+from charlm.training.step import StepLoss
 from training.test_loop import Bowl, Run
 
 

@@ -14,9 +14,10 @@ from charlm.training.averaging import Averages, NoAverage
 from charlm.training.budget import Budget
 from charlm.training.interrupt import Interruption
 from charlm.training.listener import Listener
-from charlm.training.loop import Loop, Measured, StepLoss
+from charlm.training.loop import Loop, Measured
 from charlm.training.schedules import plateau
 from charlm.training.state import Evaluations, TrainingState
+from charlm.training.step import StepLoss
 from charlm.training.through_time import ThroughTime
 
 
