@@ -73,7 +73,7 @@ def assert_alike(run, other):
     found, expected = metrics(run), metrics(other)
     assert [r.keys() for r in found] == [r.keys() for r in expected]
     for record, wanted in zip(found, expected, strict=True):
-        for key in wanted.keys() - {"carried_gradient", "saturated"}:
+        for key in wanted.keys() - {"gradient_carried", "saturated_share"}:
             value = wanted[key]
             close = value if isinstance(value, str | None) else pytest.approx(value, rel=1e-4)
             assert record[key] == close, (wanted["step"], key)
