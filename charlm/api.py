@@ -10,7 +10,7 @@ Importing this file imports no torch: a loaded model writes text without it.
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from charlm import launched
 from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
+from charlm.gradient_settings import FreshSettings, GradientSettings
 from charlm.loaded import Model
 from charlm.precedence import Layer, build, read_preset
 from charlm.runs.directory import is_run
@@ -161,6 +162,28 @@ def doctor(folder: str | Path = ".") -> dict[str, Any]:
     from charlm.doctor import examine
 
     return examine(folder)
+
+
+def gradients(
+    run: str | Path | None = None,
+    *,
+    text: str | Path | None = None,
+    networks: Sequence[str] = (),
+    settings: GradientSettings | None = None,
+    fresh: FreshSettings | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> dict[str, Any]:
+    """What is left of a gradient some steps back, by network: the run, or fresh ones.
+
+    Without a text: the run's own held-out part, or the corpus that comes with charlm.
+    """
+    from charlm.gradient_study import of_fresh_networks, of_run
+
+    settings = settings or GradientSettings()
+    if run is not None:
+        return {str(run): of_run(load(run), text, settings, say)}
+    own = CORPORA / "clinical_notes" / "train.txt"
+    return of_fresh_networks(networks, Path(text or own), settings, fresh or FreshSettings())
 
 
 def load(run: str | Path) -> "Model":

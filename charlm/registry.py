@@ -88,6 +88,18 @@ DETECTORS = {
     "digits": "charlm.evaluation.detectors:digits",
 }
 
+# For `charlm gradients`: a way to carry a gradient each.
+FRESH_NETWORKS = {
+    "sigmoid": "charlm.evaluation.fresh_networks:SIGMOID",
+    "tanh": "charlm.evaluation.fresh_networks:TANH",
+    "relu": "charlm.evaluation.fresh_networks:RELU",
+    "identity-relu": "charlm.evaluation.fresh_networks:IDENTITY_RELU",
+    "exploding-relu": "charlm.evaluation.fresh_networks:EXPLODING_RELU",
+    "lstm": "charlm.evaluation.fresh_networks:LSTM",
+    "gru": "charlm.evaluation.fresh_networks:GRU",
+    "gru-cho": "charlm.evaluation.fresh_networks:CHO_GRU",
+}
+
 DYNAMIC_RULES = {
     "rms": "charlm.evaluation.dynamic_rules:Rms",
     "sgd": "charlm.evaluation.dynamic_rules:Sgd",

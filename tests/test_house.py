@@ -22,6 +22,7 @@ FLOW = (
     {"errors", "registry", "settings", "draws", "launched"},  # known to all
     {"storage"},  # files, for text and runs
     {"config_text", "config", "precedence", "adaptation", "looking", "correcting"},
+    {"config_text", "config", "precedence", "adaptation", "looking", "gradient_settings"},
     {"text"},
     {"model"},
     {"training"},
@@ -37,6 +38,7 @@ FLOW = (
         "learning_curve",
         "verification",
         "doctor",
+        "gradient_study",
     },  # where the stations are put together
     {"correction"},
     {"api"},

@@ -13,6 +13,7 @@ from charlm.cli import (
     evaluate,
     export,
     generate,
+    gradients,
     info,
     look,
     plot,
@@ -63,6 +64,7 @@ verb(app, "plot", plot.PARAMETERS)(plot.plot)
 verb(app, "compare", compare.PARAMETERS)(compare.compare)
 verb(app, "verify", verify.PARAMETERS)(verify.verify)
 verb(app, "doctor", doctor.PARAMETERS)(doctor.doctor)
+verb(app, "gradients", gradients.PARAMETERS)(gradients.gradients)
 
 
 def main() -> None:

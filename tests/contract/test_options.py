@@ -41,6 +41,7 @@ CONTRACT = {
     "verify": {"all": ""},
     "doctor": {"all": ""},
     "correct": {"all": ""},
+    "gradients": {"all": ""},
 }
 
 # Beyond the contract.
@@ -60,6 +61,7 @@ MORE = {
     "look": "--length --alternatives --follow --unit --out -o --encoding --errors",
     "verify": "",
     "doctor": "",
+    "gradients": "--text --steps --streams --clip-norm --network --hidden-size --seed --out -o",
 }
 
 # In the contract and still to come. Take a name away here when its option is there.
@@ -76,8 +78,9 @@ NOT_YET = {
     "verify": "",
     "doctor": "",
     "correct": "",
+    "gradients": "",
 }
-VERBS_NOT_YET = "finetune-classify classify embed report gradients audit"
+VERBS_NOT_YET = "finetune-classify classify embed report audit"
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
@@ -146,6 +149,9 @@ DEFAULTS = {
     "correct": {
         "--false-alarms": "0.001", "--threshold": "auto", "--most": "12",
         "--encoding": "utf-8", "--errors": "strict",
+    "gradients": {
+        "--steps": "100", "--streams": "16", "--clip-norm": "1", "--hidden-size": "64",
+        "--seed": "1",
     },
     "look": {
         "--length": "1000", "--alternatives": "0", "--encoding": "utf-8", "--errors": "strict",
