@@ -21,8 +21,15 @@ SCRIPTS = sorted((ROOT.parent / "scripts").rglob("*.py"))
 FLOW = (
     {"errors", "registry", "settings", "draws", "launched"},  # known to all
     {"storage"},  # files, for text and runs
-    {"config_text", "config", "precedence", "adaptation", "looking", "correcting"},
-    {"config_text", "config", "precedence", "adaptation", "looking", "gradient_settings"},
+    {
+        "config_text",
+        "config",
+        "precedence",
+        "adaptation",
+        "looking",
+        "correcting",
+        "gradient_settings",
+    },
     {"text"},
     {"model"},
     {"training"},

@@ -149,6 +149,7 @@ DEFAULTS = {
     "correct": {
         "--false-alarms": "0.001", "--threshold": "auto", "--most": "12",
         "--encoding": "utf-8", "--errors": "strict",
+    },
     "gradients": {
         "--steps": "100", "--streams": "16", "--clip-norm": "1", "--hidden-size": "64",
         "--seed": "1",
