@@ -14,14 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from benchmarks import generation, training
+from benchmarks import generation, starting, training
 from benchmarks.compare import Result
 from rich.console import Console
 from rich.table import Table
 
 from charlm.training import precision
 
-KINDS = {"training": training.rows, "generation": generation.rows}
+KINDS = {"training": training.rows, "generation": generation.rows, "starting": starting.rows}
 
 
 def main() -> None:
