@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from charlm.evaluation.scoring import ScoredLine
     from charlm.model.language_model import LanguageModel
 
-_LINES, _LINE_CHARACTERS = 512, 1 << 17  # scored at once
+_LINES, _LINE_CHARACTERS = 2048, 1 << 17  # scored at once
 
 
 def _ignore(message: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from charlm.errors import UsageError
 from charlm.evaluation.pieces import Piece, document_pieces
-from charlm.evaluation.token_nats import LONGEST_PIECE, TokenReader
+from charlm.evaluation.token_nats import LONGEST_PIECE, STREAMS, TokenReader, streams_of
 from charlm.model.language_model import LanguageModel
 from charlm.text.direction import BACKWARD, FORWARD, reversal
 from charlm.text.tokenizers.base import Tokenizer
@@ -88,7 +88,8 @@ class LineScorer:
         order = sorted(range(len(encoded)), key=lambda n: len(encoded[n]))
         ids = np.concatenate([encoded[n] for n in order])
         starts = np.cumsum([0, *(len(encoded[n]) for n in order)])
-        nats = np.concatenate([np.empty(0), *self._read(ids, starts[:-1])])
+        streams = streams_of(max(1, len(encoded[order[-1]])))
+        nats = np.concatenate([np.empty(0), *self._read(ids, starts[:-1], streams)])
         found = [np.empty(0)] * len(encoded)
         for place, n in enumerate(order):
             found[n] = nats[starts[place] : starts[place + 1]]
@@ -97,7 +98,8 @@ class LineScorer:
     def _carried(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
         ids = np.concatenate(encoded)
         if len(ids):
-            nats = np.concatenate(list(self._read(ids, np.zeros(1, np.int64), self._last_token)))
+            start = np.zeros(1, np.int64)
+            nats = np.concatenate(list(self._read(ids, start, STREAMS, self._last_token)))
             self._last_token = int(ids[-1])
         else:
             nats = np.empty(0)
@@ -105,7 +107,11 @@ class LineScorer:
         return np.split(nats, ends[:-1])
 
     def _read(
-        self, ids: np.ndarray, documents: np.ndarray, last_token: int | None = None
+        self,
+        ids: np.ndarray,
+        documents: np.ndarray,
+        streams: int,
+        last_token: int | None = None,
     ) -> Iterator[np.ndarray]:
         pieces: Iterator[Piece] = document_pieces(
             ids, documents, self.tokenizer.boundary_id, self.tokenizer.grammar, LONGEST_PIECE
@@ -113,5 +119,5 @@ class LineScorer:
         if last_token is not None:
             first = next(pieces)
             pieces = iter([replace(first, fresh=False, first_input=last_token), *pieces])
-        for _, reading in self._reader.read(ids, pieces):
+        for _, reading in self._reader.read(ids, pieces, streams):
             yield reading.nats

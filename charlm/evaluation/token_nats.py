@@ -43,6 +43,11 @@ def piece_length(tokens: int) -> int:
     return min(max(even, SHORTEST_PIECE), LONGEST_PIECE)
 
 
+def streams_of(longest: int) -> int:
+    """How many pieces that do not hang together to read side by side: the more the shorter."""
+    return max(STREAMS, STREAMS * CHUNK // longest)
+
+
 @dataclass
 class Reading:
     """What a piece of N tokens came to, and what reading it again from another start changed.
@@ -87,20 +92,22 @@ class TokenReader:
         self.device = self.target_nats.device
         self.carried = model.empty_state(1)  # the state after what was read last
 
-    def read(self, ids: np.ndarray, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Reading]]:
-        """Each piece of ids (N,) with its reading, in order.
+    def read(
+        self, ids: np.ndarray, pieces: Iterable[Piece], streams: int = STREAMS
+    ) -> Iterator[tuple[Piece, Reading]]:
+        """Each piece of ids (N,) with its reading, in order, so many of them side by side.
 
         If the first piece is not fresh, it goes on from what was read last.
         """
         remaining = iter(pieces)
-        while group := list(islice(remaining, STREAMS)):
+        while group := list(islice(remaining, streams)):
             yield from zip(group, self._read_group(ids, group), strict=True)
 
     @torch.inference_mode()
     def sum_apart(self, ids: np.ndarray, pieces: list[Piece]) -> float:
         """-log p of all tokens of fresh pieces together, the more side by side the shorter
         they are."""
-        streams = max(STREAMS, STREAMS * CHUNK // max(map(len, pieces)))
+        streams = streams_of(max(map(len, pieces)))
         nats = 0.0
         for first in range(0, len(pieces), streams):
             group = pieces[first : first + streams]
