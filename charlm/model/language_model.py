@@ -141,7 +141,7 @@ class LanguageModel(nn.Module):
     def vocabulary_layer(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """outputs (..., H) -> P h (..., E), W_hy (V, E) and b (V,): logits are P h W_hy^T + b.
 
-        The first two are in the dtype of the products, b in that of the parameters.
+        The first is in the dtype of the products, the others are parameters.
         """
         bias = self.decoder.bias
         precision = self.precision if bias.dtype == torch.float32 else bias.dtype
@@ -149,12 +149,12 @@ class LanguageModel(nn.Module):
         if self.projection is not None:
             outputs = F.linear(outputs, self.projection.weight.to(precision))
         weight = self.embedding.weight if self.decoder.weight is None else self.decoder.weight
-        return outputs, weight.to(precision), bias
+        return outputs, weight, bias
 
     def logits(self, outputs: Tensor) -> Tensor:
         """outputs (..., H) -> logits (..., V), in fp32 (or fp64)."""
         projected, weight, bias = self.vocabulary_layer(outputs)
-        return F.linear(projected, weight).to(bias.dtype) + bias
+        return F.linear(projected, weight.to(projected.dtype)).to(bias.dtype) + bias
 
 
 class Decoder(nn.Module):

@@ -19,6 +19,19 @@ class LegalTokens:
         forbidden = torch.from_numpy(~legal).to(device)
         self._penalty = torch.zeros(legal.shape, device=device).masked_fill_(forbidden, -torch.inf)
 
+    def logits(self, products: Tensor, bias: Tensor, states: np.ndarray) -> Tensor:
+        """products (N, V) + bias (V,) in the dtype of the bias, restricted; `products` may be
+        overwritten."""
+        penalty = self._penalty.to(bias.dtype)
+        spelling = torch.from_numpy(np.flatnonzero(states)).to(products.device)
+        rows = torch.from_numpy(states[states != 0].astype(np.int64)).to(products.device)
+        restricted = products[spelling].to(bias.dtype) + bias + penalty[rows]
+        # One pass: what is added to the bias is 0 or -inf, so that nothing is rounded otherwise.
+        added = bias + penalty[0]
+        # Converted first: torch adds numbers of two kinds ten times as slowly.
+        logits = products.to(bias.dtype).add_(added)
+        return logits.index_copy_(0, spelling, restricted) if len(spelling) else logits
+
     def restrict(self, logits: Tensor, states: np.ndarray) -> Tensor:
         """logits (N, V) with -inf for what is illegal in states (N,); in place."""
         penalty = self._penalty.to(logits.dtype)

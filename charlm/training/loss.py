@@ -32,7 +32,7 @@ def cross_entropy(
 class _LinearCrossEntropy(torch.autograd.Function):
     """mean over n of -log softmax(x_n W^T + b)[target_n], the softmax over what is legal.
 
-    x (N, E) and W (V, E) in the dtype of the products; b (V,), the logits and the loss in that
+    x (N, E) in the dtype of the products; W (V, E), b (V,), the logits and the loss in that
     of the parameters. d loss / d logits = (softmax - one-hot of the target) / N.
     """
 
@@ -46,43 +46,40 @@ class _LinearCrossEntropy(torch.autograd.Function):
         legal: LegalTokens,
         states: np.ndarray,
     ) -> Tensor:
-        wide, wanted = bias.dtype, any(ctx.needs_input_grad)
+        wanted = any(ctx.needs_input_grad)
         N, V = len(x), len(bias)
+        narrow_weight = weight.to(x.dtype)
         total = bias.new_zeros(())
+        d_weight, d_bias = torch.empty(0), torch.empty(0)  # N times theirs
         dx = torch.empty_like(x)
-        d_weight, d_bias = torch.zeros_like(weight, dtype=wide), torch.zeros_like(bias)
         rows = max(1, CHUNK_LOGITS // V)
         for begin in range(0, N, rows):
             part = slice(begin, begin + rows)
-            logits = (x[part] @ weight.T).to(wide).add_(bias)
-            logits = legal.restrict(logits, states[part])
-            largest, place = logits.max(dim=1, keepdim=True)
+            logits = legal.logits(x[part] @ narrow_weight.T, bias, states[part])
             target = targets[part].unsqueeze(1)
             d_logits = torch.softmax(logits, dim=1)
             # log sum exp(y) = y_max - log p_max, as p_max is at least 1/V: torch's softmax is
-            # many times as fast as its exp and logsumexp.
-            norm = largest - d_logits.gather(1, place).log()
+            # many times as fast as its exp and logsumexp, and amax as its max.
+            norm = logits.amax(1, keepdim=True) - d_logits.amax(1, keepdim=True).log()
             total += (norm - logits.gather(1, target)).sum()
             if not wanted:
                 continue
             d_logits.scatter_add_(1, target, d_logits.new_full((1, 1), -1).expand_as(target))
-            d_logits /= N
-            d_bias += d_logits.sum(0)
             narrow = d_logits.to(x.dtype)
-            dx[part] = narrow @ weight
-            d_weight += narrow.T @ x[part]
-        ctx.save_for_backward(dx, d_weight.to(weight.dtype), d_bias)
+            dx[part] = narrow @ narrow_weight
+            if begin:
+                d_weight += narrow.T @ x[part]
+                d_bias += d_logits.sum(0)
+            else:
+                d_weight, d_bias = (narrow.T @ x[part]).to(bias.dtype), d_logits.sum(0)
+        ctx.count = N
+        ctx.save_for_backward(dx, d_weight, d_bias)
         return total / N
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         dx, d_weight, d_bias = ctx.saved_tensors
-        return (
-            dx * grad.to(dx.dtype),
-            d_weight * grad.to(d_weight.dtype),
-            d_bias * grad,
-            None,
-            None,
-            None,
-        )
+        scale = grad / ctx.count  # never rounded to the dtype of the products
+        dx = (dx.to(scale.dtype) * scale).to(dx.dtype)
+        return dx, d_weight.mul_(scale), d_bias * scale, None, None, None
