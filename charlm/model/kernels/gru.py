@@ -1,10 +1,16 @@
 """The steps of the GRU of torch and cuDNN (`cells.gru`), there and back."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 from charlm.model.cells.base import State
-from charlm.model.kernels.sequence import Kept, Steps, product
+from charlm.model.kernels.sequence import Kept, Steps
+
+# g y (1 - y) and g (1 - y^2), in one pass each.
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 class GRUSteps(Steps):
@@ -32,24 +38,30 @@ class GRUSteps(Steps):
     def backward(self, t: int, before: State, grads: list[Tensor]) -> tuple[Tensor, list[Kept]]:
         r, z, n = self.gates[t].chunk(3, dim=1)
         dr, dz, dn = self.dz[t].chunk(3, dim=1)
+        H = n.shape[1]
         (dh,) = grads
         # h = (1 - z) n + z h_{t-1}
         torch.mul(dh, before[0] - n, out=dz)
-        dz.mul_(z).mul_(1 - z)
-        torch.mul(dh, 1 - z, out=dn)
-        dn.mul_(1 - n * n)
+        sigmoid_backward(dz, z, grad_input=dz)
+        kept = dh * z
+        tanh_backward(dh.sub_(kept), n, grad_input=dn)
         # n = tanh(x + r hidden)
-        torch.mul(dn, self.kept[0][t], out=dr)
-        dr.mul_(r).mul_(1 - r)
-        return product(self._hidden_dz(self.dz[t], r), self.weight_hh), [dh.mul_(z)]
+        sigmoid_backward(dn * self.kept[0][t], r, grad_input=dr)
+        hidden = self.hidden_dz[t]
+        hidden[:, : 2 * H] = self.dz[t][:, : 2 * H]
+        hidden[:, 2 * H :] = dn * r
+        return (hidden @ self.weight_hh).to(dh.dtype), [kept]
 
-    def hidden_gradients(self) -> tuple[Tensor, Tensor]:
-        H = self.gates.shape[2] // 3
-        flat = self._hidden_dz(self.dz, self.gates[..., :H]).flatten(0, 1)
-        return product(flat.T, self.read.flatten(0, 1)), flat.sum(0)
+    @cached_property
+    def hidden_dz(self) -> Tensor:
+        """(T, B, 3H) d loss / d (W_hh h_{t-1} + b_hh), in the dtype of the products: the third
+        part reaches n through r."""
+        return self.read.new_empty(self.gates.shape)
 
-    @staticmethod
-    def _hidden_dz(dz: Tensor, r: Tensor) -> Tensor:
-        """d loss / d (W_hh h_{t-1} + b_hh): the third part reaches n through r."""
-        H = r.shape[-1]
-        return torch.cat([dz[..., : 2 * H], dz[..., 2 * H :] * r], dim=-1)
+    def hidden_gradients(self, narrow: Tensor, db: Tensor) -> tuple[Tensor, Tensor]:
+        r, _, _ = self.gates.chunk(3, dim=2)
+        _, _, dn = self.dz.chunk(3, dim=2)
+        H = r.shape[2]
+        db_n = (dn * r).sum((0, 1))
+        dw = self.hidden_dz.flatten(0, 1).T @ self.read.flatten(0, 1)
+        return dw, torch.cat([db[: 2 * H], db_n])

@@ -42,9 +42,8 @@ class ChoGRUSteps(Steps):
         d_read = product(self.dz[t][:, : 2 * H], self.weight_hh[: 2 * H]).addcmul_(d_reset, r)
         return d_read, [dh.mul_(1 - z)]
 
-    def hidden_gradients(self) -> tuple[Tensor, Tensor]:
-        flat, read = self.dz.flatten(0, 1), self.read.flatten(0, 1)
+    def hidden_gradients(self, narrow: Tensor, db: Tensor) -> tuple[Tensor, Tensor]:
+        read = self.read.flatten(0, 1)
         H = read.shape[1]
         reset = self.kept[0].flatten(0, 1).to(read.dtype)
-        parts = [product(flat[:, : 2 * H].T, read), product(flat[:, 2 * H :].T, reset)]
-        return torch.cat(parts), flat.sum(0)
+        return torch.cat([narrow[:, : 2 * H].T @ read, narrow[:, 2 * H :].T @ reset]), db

@@ -58,10 +58,12 @@ class Steps(ABC):
         other ways, None where there is none; `grads` may be overwritten.
         """
 
-    def hidden_gradients(self) -> tuple[Tensor, Tensor]:
-        """d loss / d W_hh (G*H, H) and d loss / d b_hh (G*H,)."""
-        flat = self.dz.flatten(0, 1)
-        return product(flat.T, self.read.flatten(0, 1)), flat.sum(0)
+    def hidden_gradients(self, narrow: Tensor, db: Tensor) -> tuple[Tensor, Tensor]:
+        """d loss / d W_hh (G*H, H) and d loss / d b_hh (G*H,).
+
+        narrow (T*B, G*H) is dz in the dtype of the products, db (G*H,) its sum.
+        """
+        return narrow.T @ self.read.flatten(0, 1), db
 
     def into(self, z: Tensor, read: Tensor, weight: Tensor) -> Tensor:
         """z += read W^T, in place; z (B, K), read (B, H), weight (K, H)."""
@@ -160,13 +162,12 @@ class _Sequence(torch.autograd.Function):
             ways += [[d_read, *[None] * (len(grads) - 1)], kept]
             grads = [_sum(parts) for parts in zip(*ways, strict=True)]
         flat = steps.dz.flatten(0, 1)
-        dx = product(flat, weight_ih).to(x.dtype).view_as(x)
-        dw_ih = product(flat.T, x.flatten(0, 1))
-        dw_hh, db_hh = steps.hidden_gradients()
-        narrow = weight_ih.dtype
+        narrow, db = flat.to(x.dtype), flat.sum(0)  # one conversion for three products
+        dx = (narrow @ weight_ih).view_as(x)
+        dw_ih = narrow.T @ x.flatten(0, 1)
+        dw_hh, db_hh = steps.hidden_gradients(narrow, db)
         return (
-            None, None, None, None, dx, dw_ih.to(narrow), dw_hh.to(narrow),
-            flat.sum(0).to(narrow), db_hh.to(narrow), *grads,
+            None, None, None, None, dx, dw_ih, dw_hh, db.to(x.dtype), db_hh.to(x.dtype), *grads
         )  # fmt: skip
 
 
