@@ -94,18 +94,19 @@ class Model:
 
     def pieces(
         self,
-        prompt: str,
+        prompts: str | Sequence[str],
         settings: GenerationSettings | None = None,
         say: Callable[[str], None] = _ignore,
     ) -> Iterator[Piece]:
-        """Every sample of a prompt, piece by piece as it is written.
+        """Every sample of a prompt, or of several, in order, piece by piece as it is written.
 
         A beam's texts and those of a backward model come whole.
         """
         settings = settings or GenerationSettings()
+        prompts = [prompts] if isinstance(prompts, str) else prompts
         decoder = self.decoder(settings.precision, say)
         direction = self.config.model.direction
-        yield from generate_many(decoder, self.tokenizer, [prompt], settings, direction)
+        yield from generate_many(decoder, self.tokenizer, prompts, settings, direction)
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
         """One sample's text as it is written; options as of `generate`."""

@@ -57,6 +57,7 @@ PARAMETERS = [
     *_SHARED.options,
 ]
 
+_TOGETHER, _CHARACTERS = 64, 1 << 16  # prompts answered at once
 SEPARATOR = "---"  # a line between samples
 
 
@@ -66,17 +67,17 @@ def generate(context: Context, values: Mapping[str, Any]) -> None:
     Example: charlm generate runs/notes "The patient " --length 300 --temperature 0.8
     """
     settings = settings_of(given(values, _GIVEN) | {"stop": tuple(values["stop"] or ())})
-    prompts = _prompts(context, values)
+    groups = _prompts(context, values)
 
     from charlm import api
 
     model = api.load(values["run"])
     out, wrote, text = context.output, False, ""
-    for prompt in prompts:
-        echo = "" if values["no_echo"] else prompt
-        before, after = ("", echo) if model.prompt_follows else (echo, "")
-        begins = True
-        for piece in model.pieces(prompt, settings, context.messages.say):
+    begins = True
+    for prompts in groups:
+        for piece in model.pieces(prompts, settings, context.messages.say):
+            echo = "" if values["no_echo"] else piece.prompt
+            before, after = ("", echo) if model.prompt_follows else (echo, "")
             sample = piece.sample
             if context.as_json:
                 if sample is not None:
@@ -100,7 +101,8 @@ def _write(out: Any, text: str, piece: str) -> str:
     return (text + piece)[-1:]
 
 
-def _prompts(context: Context, values: Mapping[str, Any]) -> Iterable[str]:
+def _prompts(context: Context, values: Mapping[str, Any]) -> Iterable[list[str]]:
+    """Prompts in groups to be answered at once: those that have come."""
     prompt, file = values["prompt"], values["prompts"]
     if prompt is not None and file is not None:
         raise UsageError("both PROMPT and --prompts are given", "Give one of them.")
@@ -113,19 +115,20 @@ def _prompts(context: Context, values: Mapping[str, Any]) -> Iterable[str]:
             )
     point_out_unused_pipe(context, prompt == "-" or file == "-")
     if file is None and prompt != "-":
-        return [prompt or ""]
+        return [[prompt or ""]]
 
     from charlm.text.decoding import check_decoding, decoded
-    from charlm.text.lines import read_lines
+    from charlm.text.lines import line_batches
 
     check_decoding(**how)
     say = context.messages.say
     if file is not None:
         stream = standard_input("the prompts") if file == "-" else _open(file)
         name = "standard input" if file == "-" else file
-        return (line.removesuffix("\n") for line in read_lines(stream, name=name, say=say, **how))
+        batches = line_batches(stream, _TOGETHER, _CHARACTERS, name=name, say=say, **how)
+        return ([line.removesuffix("\n") for line in batch] for batch in batches)
     text = decoded(standard_input("the prompt"), name="standard input", say=say, **how)
-    return ["".join(text).removesuffix("\n")]
+    return [["".join(text).removesuffix("\n")]]
 
 
 def _open(file: str) -> Any:

@@ -6,7 +6,7 @@ A stream's numbers have the same bits whatever number of streams is computed bes
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -33,16 +33,18 @@ _PART = 12  # streams: fewer are not worth a thread of their own
 class Rules:
     """Which token may follow which (`text.tokenizers.base.Grammar`), as the compiled loop reads it.
 
-    `openings` (V,): what may come first, where not everything may; `first` is the state that
-    stands for that.
+    `openings`: (V,) what may come first in a text, or None where everything may, of one text or
+    several; `first` holds for each the state that stands for that.
     """
 
-    def __init__(self, grammar: Any, openings: npt.NDArray[np.bool_] | None) -> None:
-        following, drawable, self.first = grammar.next_state, grammar.drawable, 0
-        if openings is not None:
-            self.first = len(following)
-            following = np.concatenate([following, following[:1]])
-            drawable = np.concatenate([drawable, drawable[:1] & openings])
+    def __init__(self, grammar: Any, openings: Sequence[npt.NDArray[np.bool_] | None]) -> None:
+        count = len(grammar.next_state)
+        restricted = [mask for mask in openings if mask is not None]
+        states = iter(range(count, count + len(restricted)))
+        self.first = [0 if mask is None else next(states) for mask in openings]
+        start, drawable = grammar.next_state[:1], grammar.drawable
+        following = np.concatenate([grammar.next_state, *[start] * len(restricted)])
+        drawable = np.concatenate([drawable, *(drawable[:1] & mask for mask in restricted)])
         self.following = np.ascontiguousarray(following, np.uint8)
         self.drawable = np.ascontiguousarray(drawable).view(np.uint8)
 

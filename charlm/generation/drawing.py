@@ -1,4 +1,4 @@
-"""Samples of one prompt, drawn side by side and given out one after the other.
+"""Samples of one prompt or several, drawn side by side and given out one after the other.
 
 Each stream draws from numbers of its own (`sampling.Sampler`) and its products do not depend on
 the streams beside it, so a sample is the same whatever number is asked for. Where the settings
@@ -6,13 +6,14 @@ leave nothing between the model and the draw but a temperature, a compiled decod
 tokens at once; with other filters it takes a step, and they choose, token by token.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from charlm.generation.compiled import CompiledDecoder, Rules
-from charlm.generation.context import Context, rows_of
+from charlm.generation.context import Context, StepDecoder
 from charlm.generation.filters import legal_only, pipeline
 from charlm.generation.sampling import Sampler, negative_log_probability
 from charlm.generation.settings import GenerationSettings, SamplingSettings
@@ -26,7 +27,7 @@ class _Stream:
     """One sample on its way."""
 
     def __init__(self, context: Context, writing: Writing, sampler: Sampler) -> None:
-        self.writing, self.sampler = writing, sampler
+        self.context, self.writing, self.sampler = context, writing, sampler
         self.history = list(context.ids)
         self._nats = 0.0
         self._text: list[str] = []  # not given out yet
@@ -46,43 +47,44 @@ class _Stream:
 
     def pieces(self) -> Iterator[Piece]:
         """What can be given out; the sample itself once it is finished."""
-        text = "".join(self._text)
+        text, prompt = "".join(self._text), self.context.prompt
         self._text.clear()
         if text:
-            yield Piece(text)
+            yield Piece(text, prompt)
         if not self.writing.goes_on:
             tail = self.writing.finish()
-            yield Piece(tail, self.writing.sample(self._nats))
+            yield Piece(tail, prompt, self.writing.sample(self._nats))
 
 
 def draw(
-    context: Context, writing: Writing, settings: GenerationSettings, samples: range
+    beginnings: Iterable[tuple[Context, Writing]], settings: GenerationSettings, samples: range
 ) -> Iterator[Piece]:
-    """The samples of these numbers, in order; `writing` has no token yet."""
-    together = context.decoder.together
-    for begin in range(0, len(samples), together):
-        streams = [
-            _Stream(context, writing.fork(), Sampler(settings.seed, number))
-            for number in samples[begin : begin + together]
-        ]
-        yield from _side_by_side(context, streams, settings)
+    """The samples of these numbers that each beginning has, in order; no writing has a token yet.
+
+    All contexts are of one decoder and one tokenizer.
+    """
+    waiting = (
+        _Stream(context, writing.fork(), Sampler(settings.seed, number))
+        for context, writing in beginnings
+        for number in samples
+    )
+    for first in waiting:
+        others = islice(waiting, first.context.decoder.together - 1)
+        yield from _side_by_side([first, *others], settings)
 
 
-def _side_by_side(
-    context: Context, streams: list[_Stream], settings: GenerationSettings
-) -> Iterator[Piece]:
-    steps = _steps(context, streams, settings)
-    rows = list(range(len(streams)))
-    state = context.state
+def _side_by_side(streams: list[_Stream], settings: GenerationSettings) -> Iterator[Piece]:
+    steps = _steps(streams, settings)
+    going, state = streams, streams[0].context.state
     if len(streams) > 1:
-        state = rows_of(state, np.zeros(len(streams), np.intp))
+        state = np.concatenate([stream.context.state for stream in streams])
     shown = 0
     while shown < len(streams):
-        on = [place for place, row in enumerate(rows) if streams[row].goes_on]
+        on = [place for place, stream in enumerate(going) if stream.goes_on]
         if on:
-            if len(on) < len(rows):
-                rows, state = [rows[place] for place in on], rows_of(state, np.array(on))
-            state = steps(state, [streams[row] for row in rows])
+            if len(on) < len(going):
+                going, state = [going[place] for place in on], state[np.array(on)]
+            state = steps(state, going)
         yield from streams[shown].pieces()
         while shown < len(streams) and not streams[shown].goes_on:
             shown += 1
@@ -90,13 +92,14 @@ def _side_by_side(
                 yield from streams[shown].pieces()
 
 
-def _steps(context: Context, streams: Sequence[_Stream], settings: GenerationSettings) -> Any:
+def _steps(
+    streams: Sequence[_Stream], settings: GenerationSettings
+) -> Callable[[Any, Sequence[_Stream]], Any]:
     """(state, streams) -> state, once each of them has taken a token or more."""
-    heat = _temperature_alone(settings.sampling)
-    if isinstance(context.decoder, CompiledDecoder) and heat is not None:
-        rules = Rules(context.tokenizer.grammar, streams[0].writing.openings)
-        return _Blocks(context.decoder, rules, heat)
-    return _Filtered(context, settings)
+    heat, decoder = _temperature_alone(settings.sampling), streams[0].context.decoder
+    if isinstance(decoder, CompiledDecoder) and heat is not None:
+        return _Blocks(decoder, streams, heat)
+    return _Filtered(decoder, settings)
 
 
 def _temperature_alone(sampling: SamplingSettings) -> float | None:
@@ -110,9 +113,11 @@ def _temperature_alone(sampling: SamplingSettings) -> float | None:
 class _Blocks:
     """Many tokens at once, drawn where the model is computed."""
 
-    def __init__(self, decoder: CompiledDecoder, rules: Rules, heat: float) -> None:
-        self._decoder, self._rules, self._heat = decoder, rules, heat
-        self._length = 1
+    def __init__(self, decoder: CompiledDecoder, streams: Sequence[_Stream], heat: float) -> None:
+        self._decoder, self._heat, self._length = decoder, heat, 1
+        openings = {id(stream.writing.openings): stream.writing.openings for stream in streams}
+        self._rules = Rules(streams[0].context.tokenizer.grammar, list(openings.values()))
+        self._first = dict(zip(openings, self._rules.first, strict=True))
 
     def __call__(self, state: Any, streams: Sequence[_Stream]) -> Any:
         wanted = max(stream.writing.wanted for stream in streams)
@@ -120,7 +125,9 @@ class _Blocks:
         self._length = min(2 * self._length, _BLOCK)
         spelling = np.array(
             [
-                stream.writing.spelling if stream.writing.tokens else self._rules.first
+                stream.writing.spelling
+                if stream.writing.tokens
+                else self._first[id(stream.writing.openings)]
                 for stream in streams
             ],
             np.uint8,
@@ -135,8 +142,8 @@ class _Blocks:
 class _Filtered:
     """A token at a time, chosen by all the filters."""
 
-    def __init__(self, context: Context, settings: GenerationSettings) -> None:
-        self._decoder, self._filters = context.decoder, pipeline(settings.sampling)
+    def __init__(self, decoder: StepDecoder, settings: GenerationSettings) -> None:
+        self._decoder, self._filters = decoder, pipeline(settings.sampling)
 
     def __call__(self, state: Any, streams: Sequence[_Stream]) -> Any:
         expected = self._decoder.logits(state).astype(np.float64)  # (N, V)

@@ -34,10 +34,8 @@ def generate(
     that ends inside a spelled unit goes on for at most `writing.FINISHING` tokens until it is
     complete, and drops it otherwise. DataError: a prompt that no UTF-8 text can hold.
     """
-    writing = WRITINGS[direction]
-    with on_one_thread():
-        context = _read(decoder, tokenizer, prompt, writing)
-        yield from _write(context, writing, settings, range(sample_index, sample_index + 1))
+    samples = range(sample_index, sample_index + 1)
+    yield from _write(decoder, tokenizer, [prompt], settings, direction, samples)
 
 
 def generate_many(
@@ -49,27 +47,35 @@ def generate_many(
 ) -> Iterator[Piece]:
     """`settings.num_samples` samples of each prompt, one after the other in order.
 
-    Sample i of a prompt is bit for bit what `generate` gives for it alone.
+    Sample i of a prompt is bit for bit what `generate` gives for it alone. As many as are worth
+    it are computed side by side, of all prompts that there are: whoever must not wait for a
+    prompt gives those that have come.
     """
-    writing = WRITINGS[direction]
-    with on_one_thread():
-        for prompt in prompts:
-            context = _read(decoder, tokenizer, prompt, writing)
-            yield from _write(context, writing, settings, range(settings.num_samples))
-
-
-def _read(
-    decoder: StepDecoder, tokenizer: Tokenizer, prompt: str, writing: type[Writing]
-) -> Context:
-    return Context.read(decoder, tokenizer, prompt, writing.prompt_ids(tokenizer, prompt))
+    samples = range(settings.num_samples)
+    yield from _write(decoder, tokenizer, prompts, settings, direction, samples)
 
 
 def _write(
-    context: Context, writing: type[Writing], settings: GenerationSettings, indices: range
+    decoder: StepDecoder,
+    tokenizer: Tokenizer,
+    prompts: Iterable[str],
+    settings: GenerationSettings,
+    direction: str,
+    samples: range,
 ) -> Iterator[Piece]:
-    if settings.sampling.beam is None:
-        yield from draw(context, writing(context, settings), settings, indices)
-    else:
-        found = beam.search(context, writing(context, settings), settings.sampling.beam)
-        for sample in found[indices.start : indices.stop]:
-            yield Piece(sample.text, sample)
+    kind = WRITINGS[direction]
+
+    def beginnings() -> Iterator[tuple[Context, Writing]]:
+        for prompt in prompts:
+            ids = kind.prompt_ids(tokenizer, prompt)
+            context = Context.read(decoder, tokenizer, prompt, ids)
+            yield context, kind(context, settings)
+
+    with on_one_thread():
+        if settings.sampling.beam is None:
+            yield from draw(beginnings(), settings, samples)
+            return
+        for context, writing in beginnings():
+            found = beam.search(context, writing, settings.sampling.beam)
+            for sample in found[samples.start : samples.stop]:
+                yield Piece(sample.text, context.prompt, sample)

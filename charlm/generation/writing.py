@@ -39,9 +39,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Piece:
-    """The next bit of text; the last one of a sample carries its `sample`."""
+    """The next bit of the text for a prompt; the last one of a sample carries its `sample`."""
 
     text: str
+    prompt: str
     sample: Sample | None = None
 
 

@@ -117,5 +117,5 @@ def test_a_text_of_nothing():
     assert write("a", "b", length=0) == Sample("b", "", 0, None, "length")
     how = GenerationSettings(length=0)
     assert list(generate(Scripted(256, []), BYTES, "a", how, direction="backward")) == [
-        Piece("", Sample("a", "", 0, None, "length"))
+        Piece("", "a", Sample("a", "", 0, None, "length"))
     ]

@@ -64,7 +64,7 @@ def test_a_step_changes_nothing_that_it_was_given():
     state = decoder.advance([3], decoder.empty_state(1))
     before = state.copy()
     first = decoder.logits(decoder.advance([2], state))
-    rules, one = Rules(Letters("\nabcdef").grammar, None), np.zeros(1, np.uint8)
+    rules, one = Rules(Letters("\nabcdef").grammar, [None]), np.zeros(1, np.uint8)
     decoder.write(state, rules, one, np.full((5, 1), 0.4), 1.0)
     assert np.array_equal(state, before) and not one.any()
     assert np.array_equal(first, decoder.logits(decoder.advance([2], state)))
@@ -77,10 +77,10 @@ def test_a_step_changes_nothing_that_it_was_given():
 def test_it_draws_as_sampling_does(heat, openings):
     tokenizer = Letters()  # with a state in which other tokens are legal
     decoder = compiled(8, seed=3)
-    rules = Rules(tokenizer.grammar, openings)
+    rules = Rules(tokenizer.grammar, [openings])
     uniforms = np.random.default_rng(5).random((40, 3))
     start = decoder.advance([0, 2, 5], decoder.empty_state(3))
-    spelling = np.array([rules.first, 0, 1], np.uint8)
+    spelling = np.array([*rules.first, 0, 1], np.uint8)
     ids, nats, after = decoder.write(start, rules, spelling, uniforms, heat)
     state, spelled = start, [0, 0, 1]
     for time, row in enumerate(ids):
@@ -105,7 +105,7 @@ def test_a_stream_has_the_same_bits_beside_others(streams, threads):
     decoder = compiled(9, hidden=33, embedding=17, tied=True)
     decoder._threads = threads
     rng = np.random.default_rng(streams)
-    rules = Rules(Letters("\nabcdefgh").grammar, None)
+    rules = Rules(Letters("\nabcdefgh").grammar, [None])
     uniforms, spelling = rng.random((6, streams)), np.zeros(streams, np.uint8)
     state = decoder.advance(rng.integers(0, 9, streams).tolist(), decoder.empty_state(streams))
     ids, nats, after = decoder.write(state, rules, spelling, uniforms, 1.0)
@@ -175,6 +175,28 @@ def test_a_sample_is_the_same_however_many_there_are():
     for number in (0, 1, decoder.together - 1, decoder.together, decoder.together + 2):
         *_, last = generate(decoder, BYTES, "a", GenerationSettings(length=20), number)
         assert last.sample == together[number]
+
+
+def test_prompts_are_answered_as_each_alone():
+    """Of a tokenizer for which what may come first depends on the prompt."""
+    words = fit_tokenizer(
+        TokenizerSettings(kind="word", min_count=1), ["the cat sat on the mat\na dog\n" * 3]
+    )
+    prompts = ["", "the", "the cat ", "a dog\n", "sat on"]
+    openings = {words.openings(p) is None or tuple(words.openings(p)) for p in prompts}
+    assert len(openings) > 1
+    decoder = compiled(words.vocabulary_size, seed=6)
+    chosen = GenerationSettings(length=12, num_samples=14)
+    pieces = list(generate_many(decoder, words, prompts, chosen))
+    found = [piece.sample for piece in pieces if piece.sample]
+    assert [sample.prompt for sample in found] == [p for p in prompts for _ in range(14)]
+    assert all(piece.prompt in prompts for piece in pieces)
+    alone = replace(chosen, num_samples=1)
+    for place, sample in enumerate(found):
+        *_, last = generate(
+            decoder, words, sample.prompt, replace(chosen, num_samples=1), place % 14
+        )
+        assert last.sample == sample
 
 
 def test_the_first_text_comes_before_the_rest_is_drawn(monkeypatch):

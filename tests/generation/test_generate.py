@@ -62,7 +62,7 @@ def test_each_piece_comes_before_the_next_token_is_drawn():
 @pytest.mark.parametrize("unit", ["tokens", "characters"])
 def test_length_zero_is_no_text(unit):
     assert write("abc", prompt="a", length=0, length_unit=unit) == [
-        Piece("", Sample("a", "", 0, None, "length"))
+        Piece("", "a", Sample("a", "", 0, None, "length"))
     ]
 
 
