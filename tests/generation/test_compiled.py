@@ -193,9 +193,7 @@ def test_prompts_are_answered_as_each_alone():
     assert all(piece.prompt in prompts for piece in pieces)
     alone = replace(chosen, num_samples=1)
     for place, sample in enumerate(found):
-        *_, last = generate(
-            decoder, words, sample.prompt, replace(chosen, num_samples=1), place % 14
-        )
+        *_, last = generate(decoder, words, sample.prompt, alone, place % 14)
         assert last.sample == sample
 
 

@@ -65,6 +65,20 @@ def test_what_is_damaged_is_made_anew(fresh, tmp_path, monkeypatch, damage):
     assert kept.read_bytes() != damaged
 
 
+def test_what_others_may_write_is_not_run(fresh, tmp_path, monkeypatch):
+    build.steps(lambda said: None)
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.chmod(0o666)
+    monkeypatch.setattr(build, "_loaded", {})
+    build.steps(lambda said: None)
+    assert len(fresh) == 2 and kept.stat().st_mode & 0o022 == 0, "made anew"
+    if os.geteuid() == 0:  # so that it is another one's
+        os.chown(kept, 12345, -1)
+        monkeypatch.setattr(build, "_loaded", {})
+        build.steps(lambda said: None)
+        assert len(fresh) == 3
+
+
 def test_where_nothing_can_be_kept(fresh, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "folders", lambda: iter([tmp_path / "none"]))
     with pytest.raises(build.NotCompiledError, match="kept nowhere"):

@@ -64,7 +64,10 @@ def _depends_on(llvm: Any) -> str:
     found = hashlib.sha256()
     for source in _SOURCES:
         found.update((Path(__file__).parent / f"{source}.py").read_bytes())
-    features = ",".join(f"{name}{on}" for name, on in sorted(llvm.get_host_cpu_features().items()))
+    try:
+        features = sorted(llvm.get_host_cpu_features().items())
+    except RuntimeError:  # LLVM cannot tell everywhere
+        features = []
     for part in (llvm.llvm_version_info, llvm.get_host_cpu_name(), features, sys.version):
         found.update(repr(part).encode())
     return found.hexdigest()[:24]
@@ -94,9 +97,14 @@ def _keep(stored: tuple[str, bytes], name: str) -> None:
 
 
 def _read(path: Path) -> tuple[str, bytes] | None:
-    """What is stored; None where nothing is, or something damaged."""
+    """What is stored; None where nothing is, or something damaged, or what others may write."""
     try:
-        content = path.read_bytes() if path.stat().st_size < _LIMIT else b""
+        with open(path, "rb") as file:
+            about = os.fstat(file.fileno())
+            # It is run: in a cache that all may write, anyone could have put it there.
+            if about.st_uid not in (0, os.geteuid()) or about.st_mode & 0o022:
+                return None
+            content = file.read(_LIMIT)
     except OSError:
         return None
     digest, _, rest = content.partition(b"\n")
