@@ -29,6 +29,7 @@ from charlm.training.listener import Listener
 
 if TYPE_CHECKING:
     from charlm.planning import Plan
+    from charlm.run_story import RunStory
     from charlm.verification import Verification
 
 CORPORA = Path(__file__).parent / "corpora"
@@ -162,6 +163,15 @@ def doctor(folder: str | Path = ".") -> dict[str, Any]:
     from charlm.doctor import examine
 
     return examine(folder)
+
+
+def story(
+    run: str | Path, *, with_text: bool = True, say: Callable[[str], None] = lambda message: None
+) -> "RunStory":
+    """What a report of a run is made of; without samples and passage unless `with_text`."""
+    from charlm.run_story import story_of
+
+    return story_of(run, with_text, say)
 
 
 def gradients(

@@ -46,6 +46,7 @@ FLOW = (
         "verification",
         "doctor",
         "gradient_study",
+        "run_story",
     },  # where the stations are put together
     {"correction"},
     {"api"},

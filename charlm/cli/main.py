@@ -17,6 +17,7 @@ from charlm.cli import (
     info,
     look,
     plot,
+    report,
     score,
     train,
     verify,
@@ -65,6 +66,7 @@ verb(app, "compare", compare.PARAMETERS)(compare.compare)
 verb(app, "verify", verify.PARAMETERS)(verify.verify)
 verb(app, "doctor", doctor.PARAMETERS)(doctor.doctor)
 verb(app, "gradients", gradients.PARAMETERS)(gradients.gradients)
+verb(app, "report", report.PARAMETERS)(report.report)
 
 
 def main() -> None:

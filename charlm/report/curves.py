@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from charlm.errors import RunError
-from charlm.report.drawing import legend, panels, style
+from charlm.report.drawing import legend, logarithmic, panels, style
 from charlm.runs.history import History
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ PANELS = (
         ),
     ),
     Panel(
-        "left of the gradient at the start of a window",
+        "of the gradient, left after a window",
         (("train", "gradient_carried", "share that arrives"),),
     ),
 )
@@ -59,12 +59,12 @@ def shown_panels(history: History) -> list[Panel]:
     return found
 
 
-def run_curves(history: History) -> "Figure":
+def run_curves(history: History, only: Panel | None = None) -> "Figure":
     """Loss, bits per character, learning rate and gradient against the steps of training.
 
-    RunError where nothing has been reported.
+    only: a single one of `shown_panels`. RunError where nothing has been reported.
     """
-    shown = shown_panels(history)
+    shown = shown_panels(history) if only is None else [only]
     if not shown:
         raise RunError(
             f"{history.path} has reported nothing yet", "Train it further: --resume goes on."
@@ -79,7 +79,7 @@ def run_curves(history: History) -> "Figure":
                 lines += axes.plot(x, y, marker="o" if split == "valid" else "", markersize=3)
                 every += y
             if min(every) > 0 and max(every) / min(every) > _LOGARITHMIC_FROM:
-                axes.set_yscale("log")
+                logarithmic(axes)
             if len(lines) > 1:
                 legend(axes, lines, [name for _, _, name in panel.curves])
             axes.set_xlabel("step")

@@ -83,6 +83,15 @@ def panels(
     return figure, found[: len(titles)]
 
 
+def logarithmic(axes: "Axes") -> None:
+    """A logarithmic axis of values; its numbers are plain ones, as nothing is read as a formula."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def legend(axes: "Axes", lines: Sequence[Any], names: Sequence[str]) -> None:
     """Name the lines, whatever the names are made of."""
     with style():

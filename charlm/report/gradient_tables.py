@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from charlm.report.drawing import COLOURS, panels, style
+from charlm.report.drawing import COLOURS, logarithmic, panels, style
 from charlm.report.output import visible
 
 if TYPE_CHECKING:
@@ -48,10 +48,12 @@ def _short(value: float | None) -> str | None:
     return None if value is None else f"{value:.3g}"
 
 
-def gradient_picture(flows: Mapping[str, Mapping[str, Any]]) -> "Figure":
+def gradient_picture(flows: Mapping[str, Mapping[str, Any]], columns: int = 2) -> "Figure":
     """Both gradients against the number of steps back, on logarithmic axes."""
     figure, (by_state, by_weight) = panels(
-        ["of the state, |dL_t / dh_t-k|", "by way of step t-k, |dL_t / dW_hh|"], panel=(3.9, 3.1)
+        ["of the state, |dL_t/dh_t-k|", "through step t-k, |dL_t/dW_hh|"],
+        columns,
+        panel=(3.9, 2.9),
     )
     with style():
         lines, names, largest = [], [], [0.0, 0.0]
@@ -68,7 +70,7 @@ def gradient_picture(flows: Mapping[str, Mapping[str, Any]]) -> "Figure":
             for place, found in enumerate((h, w)):
                 largest[place] = max(largest[place], *(y for _, y in found), 0.0)
         for axes, most in zip((by_state, by_weight), largest, strict=True):
-            axes.set_yscale("log")
+            logarithmic(axes)
             if most:
                 axes.set_ylim(most * _FAINTEST, most * 10)
             axes.set_xlabel("k, steps back")

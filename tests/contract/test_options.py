@@ -42,6 +42,7 @@ CONTRACT = {
     "doctor": {"all": ""},
     "correct": {"all": ""},
     "gradients": {"all": ""},
+    "report": {"all": ""},
 }
 
 # Beyond the contract.
@@ -62,6 +63,7 @@ MORE = {
     "verify": "",
     "doctor": "",
     "gradients": "--text --steps --streams --clip-norm --network --hidden-size --seed --out -o",
+    "report": "--out -o --no-text",
 }
 
 # In the contract and still to come. Take a name away here when its option is there.
@@ -79,8 +81,9 @@ NOT_YET = {
     "doctor": "",
     "correct": "",
     "gradients": "",
+    "report": "",
 }
-VERBS_NOT_YET = "finetune-classify classify embed report audit"
+VERBS_NOT_YET = "finetune-classify classify embed audit"
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
@@ -150,6 +153,7 @@ DEFAULTS = {
         "--false-alarms": "0.001", "--threshold": "auto", "--most": "12",
         "--encoding": "utf-8", "--errors": "strict",
     },
+    "report": {},
     "gradients": {
         "--steps": "100", "--streams": "16", "--clip-norm": "1", "--hidden-size": "64",
         "--seed": "1",
