@@ -9,7 +9,7 @@ from charlm.report.output import visible
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FAINTEST = 1e-12  # of the largest: what is smaller is off the picture
+_FAINTEST = 1e-12  # of what it began with: a gradient smaller than that is off the picture
 
 
 def gradient_rows(flows: Mapping[str, Mapping[str, Any]]) -> list[tuple[Any, ...]]:
@@ -56,7 +56,8 @@ def gradient_picture(flows: Mapping[str, Mapping[str, Any]], columns: int = 2) -
         panel=(3.9, 2.9),
     )
     with style():
-        lines, names, largest = [], [], [0.0, 0.0]
+        lines, names = [], []
+        extent: list[list[float]] = [[], []]  # first and largest values, of each panel
         for number, (name, flow) in enumerate(flows.items()):
             look: Any = {
                 "color": COLOURS[number % len(COLOURS)],
@@ -68,11 +69,12 @@ def gradient_picture(flows: Mapping[str, Mapping[str, Any]], columns: int = 2) -
             w = _positive(zip(flow["distances"], flow["weight"], strict=True))
             by_weight.plot([k for k, _ in w], [y for _, y in w], **look, marker="o", markersize=2.5)
             for place, found in enumerate((h, w)):
-                largest[place] = max(largest[place], *(y for _, y in found), 0.0)
-        for axes, most in zip((by_state, by_weight), largest, strict=True):
+                if found:
+                    extent[place] += [found[0][1], max(y for _, y in found)]
+        for axes, values in zip((by_state, by_weight), extent, strict=True):
             logarithmic(axes)
-            if most:
-                axes.set_ylim(most * _FAINTEST, most * 10)
+            if values:
+                axes.set_ylim(min(values) * _FAINTEST, max(values) * 10)
             axes.set_xlabel("k, steps back")
         figure.legend(lines, names, loc="outside lower center", ncols=4, fontsize=8)
     return figure
