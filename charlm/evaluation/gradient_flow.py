@@ -207,7 +207,7 @@ def _whole_gradient(
     loss = cross_entropy(model, outputs, found.targets, legal, found.states)
     parameters = [p for p in model.parameters() if p.requires_grad]
     for p, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        p.grad = grad
+        p.grad = grad.clone()  # two biases may share theirs, which would be cut twice
     before = gradients.clip(parameters, clip_norm)
     after = _norm(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]))
     for p in parameters:
