@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint types check conformance bench clean
+.PHONY: help install demo test lint types check conformance bench figures clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -43,6 +43,16 @@ conformance: install ## every cell x dropout x kernel x precision, as a table: d
 
 bench: install ## speed, side by side with plain PyTorch
 	$(BIN)/python scripts/bench.py
+
+LECTURE := --steps 1000 --hidden-size 128 --threads 1 --precision fp32 --force
+
+figures: install ## the pictures of docs/lecture.md (some minutes)
+	$(BIN)/charlm gradients --out docs/pictures/gradients.svg
+	$(BIN)/python scripts/long_dependencies.py --out docs/pictures/long_dependencies.svg
+	$(BIN)/charlm train --out runs/sigmoid --cell rnn --nonlinearity sigmoid --no-bias $(LECTURE)
+	$(BIN)/charlm train --out runs/lstm --cell lstm $(LECTURE)
+	$(BIN)/charlm train --out runs/gru-cho --cell gru-cho --no-bias $(LECTURE)
+	$(BIN)/charlm compare runs/sigmoid runs/lstm runs/gru-cho --out docs/pictures/cells.svg
 
 clean: ## remove what was built (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
