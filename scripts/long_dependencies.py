@@ -25,6 +25,7 @@ from charlm.report.drawing import legend, logarithmic, panels, style, write_pict
 from charlm.training.gradients import clip
 
 SYMBOLS, HIDDEN, STREAMS, LR = 8, 32, 32, 3e-3
+FAINTEST = 1e-10  # in the picture: what is less stands there
 # Name: (cell, its nonlinearity, how W_hh begins).
 CELLS = {
     "sigmoid": ("rnn", "sigmoid", "orthogonal"),
@@ -126,20 +127,22 @@ def table(found: dict[str, dict[int, Found]]) -> str:
 
 def picture(found: dict[str, dict[int, Found]], out: Path) -> None:
     figure, (right, carried) = panels(
-        ["symbols that come back right", "of the gradient, left T steps back (fresh)"]
+        [
+            "symbols that come back right",
+            f"of the gradient, left T steps back ({FAINTEST:g}: or less)",
+        ]
     )
     with style():
         lines = []
         for by_length in found.values():
             lengths = list(by_length)
             lines += right.plot(lengths, [one.right for one in by_length.values()], marker="o")
-            carried.plot(
-                lengths, [one.carried_before or math.nan for one in by_length.values()], marker="o"
-            )
+            shares = [max(one.carried_before, FAINTEST) for one in by_length.values()]
+            carried.plot(lengths, shares, marker="o")
         right.axhline(1 / SYMBOLS, linestyle=":", linewidth=1, color="#8a8f98")
         right.set_ylim(0, 1.05)
         logarithmic(carried)
-        carried.set_ylim(bottom=1e-40)
+        carried.set_ylim(FAINTEST / 3, 10)
         for axes in (right, carried):
             axes.set_xlabel("T")
             axes.set_xticks(list(next(iter(found.values()))))
