@@ -20,12 +20,10 @@ SMALL = (
 
 def rows() -> list[list[str]]:
     """What part of the lecture, its equation, the file, the command."""
-    found = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in LECTURE.splitlines()
-        if line.startswith("| ") and line.count("|") == 5
+    table = LECTURE.split("| in the lecture ")[1].split("\n\n")[0]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]
     ]
-    return found[1:]  # after the headings
 
 
 def code(cell: str) -> str:
