@@ -76,7 +76,7 @@ def panels(
         figure = Figure(figsize=(panel[0] * columns, panel[1] * rows))
         found = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes, title in zip(found, titles, strict=False):
-            axes.set_title(visible(title))
+            axes.set_title(drawable(title))
             axes.grid(True)
         for axes in found[len(titles) :]:
             axes.remove()
@@ -92,10 +92,15 @@ def logarithmic(axes: "Axes") -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
+def drawable(name: str) -> str:
+    """A name as a picture can hold it: a file's may be no UTF-8."""
+    return visible(name).encode("utf-8", "replace").decode("utf-8")
+
+
 def legend(axes: "Axes", lines: Sequence[Any], names: Sequence[str]) -> None:
     """Name the lines, whatever the names are made of."""
     with style():
-        axes.legend(lines, [visible(name) for name in names], fontsize=8)
+        axes.legend(lines, [drawable(name) for name in names], fontsize=8)
 
 
 def check_picture(path: Path) -> None:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from charlm.report.drawing import COLOURS, logarithmic, panels, style
-from charlm.report.output import visible
+from charlm.report.drawing import COLOURS, drawable, logarithmic, panels, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +64,7 @@ def gradient_picture(flows: Mapping[str, Mapping[str, Any]], columns: int = 2) -
             }
             h = _positive(enumerate(flow["state"]["h"]))
             lines += by_state.plot([k for k, _ in h], [y for _, y in h], **look)
-            names.append(visible(name))
+            names.append(drawable(name))
             w = _positive(zip(flow["distances"], flow["weight"], strict=True))
             by_weight.plot([k for k, _ in w], [y for _, y in w], **look, marker="o", markersize=2.5)
             for place, found in enumerate((h, w)):

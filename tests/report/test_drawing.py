@@ -16,6 +16,7 @@ HOSTILE = [
     "a\"b'c",
     "\x1b[31m\u202e",
     "$\\frac{",
+    "\udcff",
     "李 白",
     ' id="x" href="#33383f"',
 ]
@@ -43,7 +44,7 @@ def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
 def test_names_stand_in_the_picture_as_they_are(tmp_path: Path) -> None:
     write_picture(picture(HOSTILE), tmp_path / "a.svg")
     svg = (tmp_path / "a.svg").read_text("utf-8")
-    wanted = [*HOSTILE[:3], "\\x1b[31m\\u202e", *HOSTILE[4:]]
+    wanted = [*HOSTILE[:3], "\\x1b[31m\\u202e", HOSTILE[4], "?", *HOSTILE[6:]]
     shown = [text for text in texts(svg) if text in [name.strip() for name in wanted]]
     assert shown == [name.strip() for name in wanted]
     assert "$one$ <&>" in texts(svg)
