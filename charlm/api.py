@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from charlm import launched
+from charlm import launched, registry
 from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
 from charlm.gradient_settings import FreshSettings, GradientSettings
@@ -108,7 +108,7 @@ def plan(
 
 
 def _sources(texts: Sequence[str | Path], config: Config) -> tuple[list[str | Path], Config]:
-    """The texts, or without any the embedded corpus with its own splits."""
+    """The texts, or without any an embedded corpus with its own splits."""
     if texts:
         named: list[str | Path] = [texts] if isinstance(texts, str | Path) else [*texts]
         for text in named:
@@ -116,6 +116,11 @@ def _sources(texts: Sequence[str | Path], config: Config) -> tuple[list[str | Pa
                 raise UsageError(
                     f"{text} is a run, and not a text", "Name the text that it was trained on."
                 )
+        if config.corpus.corpus is not None:
+            raise UsageError(
+                f"--corpus {config.corpus.corpus} is given, and a TEXT beside it",
+                "Give one of them.",
+            )
         return named, config
     for part in ("valid", "test"):
         key = f"corpus.{part}_fraction"
@@ -125,7 +130,7 @@ def _sources(texts: Sequence[str | Path], config: Config) -> tuple[list[str | Pa
                 "parts",
                 "Leave it out, or name a TEXT.",
             )
-    folder = CORPORA / "clinical_notes"
+    folder = CORPORA / (config.corpus.corpus or registry.CORPORA[0])
     own = {
         f"corpus.{part}": str(folder / f"{part}.txt")
         for part in ("valid", "test")

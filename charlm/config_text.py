@@ -11,6 +11,14 @@ from charlm.settings import AUTO, Setting
 class Corpus:
     """Where the text comes from and how it is cut."""
 
+    corpus: Annotated[
+        str | None,
+        Setting(
+            "without TEXT: which of the corpora that come with charlm (as if clinical_notes)",
+            choices=registry.CORPORA,
+            none=True,
+        ),
+    ] = None
     valid: Annotated[str | None, Setting("text to validate on (file or folder)", none=True)] = None
     test: Annotated[str | None, Setting("text to test on (file or folder)", none=True)] = None
     valid_fraction: Annotated[

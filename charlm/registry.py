@@ -8,6 +8,9 @@ filter, write its file or function and add its line here.
 from importlib import import_module
 from typing import Any
 
+# Folders under corpora/; the first is what `train` reads without a text.
+CORPORA = ("clinical_notes", "memory")
+
 TOKENIZERS = {
     "byte": "charlm.text.tokenizers.byte:ByteTokenizer",
     "char": "charlm.text.tokenizers.char:CharTokenizer",

@@ -118,8 +118,8 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
     _show(context, figures)
     if limit := figures.get("limit"):
         context.messages.say(
-            f"The source of this text needs {limit['bits_per_character']:.4f} bits per character, "
-            f"and no model does better on average: the gap is {limit['gap']:.1%}."
+            f"limit: {limit['bits_per_character']:.4f} bits per character, what the text's own "
+            f"source needs; the gap is {limit['gap']:.1%}."
         )
 
 

@@ -38,7 +38,7 @@ PARAMETERS = [
         typer.Argument(
             metavar="[TEXT ...]",
             help="files, folders (*.txt in them), .gz, or - for standard input; "
-            "without any, the corpus that comes with charlm",
+            "without any, the notes that come with charlm (--corpus: another)",
             show_default=False,
         ),
     ),

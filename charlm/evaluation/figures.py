@@ -64,7 +64,7 @@ class Figures:
             "word_perplexity": _exp(self.nats / (counts.words + counts.line_breaks or 1)),
             "oov_rate": self.unknown / words if self.unknown else 0.0,
         }
-        if self.source_bits:
+        if self.source_bits and counts.characters:
             found["limit"] = {
                 "bits_per_character": self.source_bits / counts.characters,
                 "gap": self.nats / math.log(2) / self.source_bits - 1,

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     characters: int
     bytes: int
     sha256: str
-    source_bits: float | None = None  # see text/source_bits.py
+    source_bits: Annotated[float, msgspec.Meta(ge=0)] | None = None  # see text/source_bits.py
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

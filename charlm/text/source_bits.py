@@ -3,8 +3,8 @@
     bits(text) = -log2 p(text)      no model charges less on average
 
 Beside STEM.txt stand bits/STEM.tsv, with a heading and the columns index, offset, length (in
-characters) and bits, a row for each piece that was drawn by itself; and bits/SHA256SUMS, with a
-line `<sha256>  STEM.txt`: the bits are those of that text and of no other.
+characters) and bits (others may follow), a row for each piece that was drawn by itself; and
+bits/SHA256SUMS, with a line `<sha256>  STEM.txt`: the bits are those of that text and of no other.
 """
 
 import math
@@ -50,15 +50,15 @@ def _noted_sum(sums: Path, name: str) -> str | None:
 def _sum_of(table: str, characters: int) -> float:
     """ValueError where a row is none, or the rows do not lie in order in the text."""
     rows = table.splitlines()
-    if len(rows) < 2 or rows[0].split("\t") != _COLUMNS:
+    if len(rows) < 2 or rows[0].split("\t")[:4] != _COLUMNS:
         raise ValueError(f"it needs the columns {', '.join(_COLUMNS)}, and rows")
     every, end = [], 0
     for number, row in enumerate(rows[1:], 2):
         try:
-            _, offset, length, bits = row.split("\t")
+            _, offset, length, bits = row.split("\t")[:4]
             begins, ends, charged = int(offset), int(offset) + int(length), float(bits)
         except ValueError:
-            raise ValueError(f"line {number} is no row of four numbers") from None
+            raise ValueError(f"line {number} is no row of numbers") from None
         if not (end <= begins <= ends <= characters and 0 <= charged < math.inf):
             raise ValueError(f"line {number} does not fit a text of {characters:,} characters")
         every.append(charged)

@@ -47,8 +47,9 @@ CONTRACT = {
 
 # Beyond the contract.
 MORE = {
-    "train": "-o --errors --no-lowercase --temporal-dropout-mask --last-hidden-size --forget-bias "
-    "--bias --no-bias --variable-bptt --no-variable-bptt --tensorboard --no-tensorboard",
+    "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
+    "--forget-bias --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
+    "--no-tensorboard",
     "generate": "--no-greedy --encoding --errors --precision",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
     "--dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta --cache-weight",
@@ -114,7 +115,7 @@ DEFAULTS = {
         "--test": "none", "--epochs": "none", "--steps": "none", "--patience": "none",
         "--init": "orthogonal", "--init-from": "none", "--direction": "forward",
         "--ema": "none", "--variable-bptt": "False", "--tensorboard": "False",
-        "--reset-probability": "0.03", "--bias": "True",
+        "--corpus": "none", "--reset-probability": "0.03", "--bias": "True",
         "--activation-penalty": "0", "--temporal-activation-penalty": "0",
         **dict.fromkeys(
             ("--layers", "--hidden-size", "--embedding-size", "--tie-weights", "--vocab-size",

@@ -207,6 +207,7 @@ ROWS = [
 
 # Shown to do something in the file named.
 ELSEWHERE = {
+    "--corpus": "test_embedded_corpora.py",
     "--out": "test_resume.py",
     "-o": "test_resume.py",
     "--resume": "test_resume.py",

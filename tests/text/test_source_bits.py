@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from charlm.errors import RunError
 from charlm.text.source_bits import source_bits
 from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import TokenizerSettings
@@ -43,6 +44,12 @@ def bits_of(text: Path) -> tuple[float | None, list[str]]:
 
 
 def test_sum_over_the_pieces(folder: Path) -> None:
+    assert bits_of(folder / "valid.txt") == (3.75, [])
+
+
+def test_more_columns_may_follow(folder: Path) -> None:
+    rows = "".join(f"{row}\tkind\n" for row in ROWS.splitlines())
+    (folder / "bits" / "valid.tsv").write_text(rows, "utf-8")
     assert bits_of(folder / "valid.txt") == (3.75, [])
 
 
@@ -113,6 +120,14 @@ def test_a_part_that_is_cut_off_has_none(folder: Path, tmp_path: Path) -> None:
     assert cache.parts["valid"].source_bits is None
     cache = cached(tmp_path, [folder / "valid.txt"], [], valid_fraction=0)
     assert cache.parts["train"].source_bits == 3.75
+
+
+def test_bits_below_zero_are_damage(folder: Path, tmp_path: Path) -> None:
+    cached(tmp_path, [folder / "valid.txt"], [], valid_fraction=0)
+    manifest = tmp_path / "cache" / "manifest.json"
+    manifest.write_text(manifest.read_text("utf-8").replace("3.75", "-3.75"), "utf-8")
+    with pytest.raises(RunError, match="damaged"):
+        TokenCache.open(tmp_path / "cache")
 
 
 def test_a_packed_text_is_the_same_text(folder: Path, tmp_path: Path) -> None:
