@@ -3,6 +3,8 @@
 python scripts/make_clinical_notes.py            writes train, valid, test, labels and bits
 python scripts/make_clinical_notes.py --check    makes them in memory and compares the sha256
 python scripts/make_clinical_notes.py --prove    grammar unambiguous; every note parsed again
+python scripts/make_clinical_notes.py --figures [FILE ...]    what its README says, and how many
+                                                              words real texts have
 """
 
 import argparse
@@ -58,12 +60,26 @@ def prove() -> int:
     return int(bool(wrong))
 
 
+def show(beside: list[Path]) -> int:
+    """The figures of the stored files, with the words of other texts beside."""
+    files = {
+        name: (FOLDER / name).read_text(encoding="utf-8")
+        for split in NOTES
+        for name in (f"{split}.txt", f"bits/{split}.tsv")
+    }
+    print(figures(files, {path.stem: path.read_text(encoding="utf-8") for path in beside}))
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="compare the files with the generator")
     mode.add_argument("--prove", action="store_true", help="check the grammar, parse every note")
+    mode.add_argument("--figures", nargs="*", type=Path, metavar="FILE", help="count words")
     options = parser.parse_args()
+    if options.figures is not None:
+        return show(options.figures)
     if options.check:
         return check()
     return prove() if options.prove else write()

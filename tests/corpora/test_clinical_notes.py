@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from clinical_notes.checking import Checker
 from clinical_notes.corpus import NOTES, SEPARATOR, grammar, note, notes_of, read_bits
 from clinical_notes.derivation import derivations, describe, parse, sample, start
+from clinical_notes.figures import figures
 from clinical_notes.grammar import Facts, Grammar, Reference
 from clinical_notes.notation import read
 
@@ -195,3 +196,23 @@ def test_bits_per_character_of_the_splits_agree() -> None:
         entries = read_bits(CORPUS / "bits" / f"{split}.tsv")
         rates.append(sum(e.bits for e in entries) / sum(e.length + 2 for e in entries))
     assert max(rates) - min(rates) < 0.02
+
+
+def test_figures_of_the_readme_are_those_of_the_corpus(texts: dict[str, str]) -> None:
+    files = {f"{split}.txt": text for split, text in texts.items()}
+    for split in SPLITS:
+        files[f"bits/{split}.tsv"] = (CORPUS / "bits" / f"{split}.tsv").read_text("utf-8")
+    readme = (CORPUS / "README.md").read_text("utf-8").splitlines()
+    for row in figures(files).splitlines():
+        assert row in readme
+
+
+def test_words_of_another_text_are_counted_as_far_as_it_goes() -> None:
+    text = "The cat sat. the Cat ran on.\n" * 300  # 7 words, 5 of them distinct
+    notes = "A very long note that has forty characters.\n\n" * 500
+    files = {f"{split}.txt": notes for split in SPLITS}
+    files |= {f"bits/{split}.tsv": "index\toffset\tlength\tbits\n" for split in SPLITS}
+    assert figures(files, {"cats": text}).splitlines()[-2:] == [
+        "| these notes | 8 | 8 | 8 |",
+        "| cats | 5 |  |  |",
+    ]
