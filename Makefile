@@ -17,10 +17,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m charlm.generation.native.build
 	@touch $@
 
-demo: install ## train on the text that comes with charlm and write with it
+demo: install ## train on the notes that come with charlm, write, and point at what does not fit
 	$(BIN)/charlm train --out runs/demo --minutes 1 --force
 	@echo
-	$(BIN)/charlm generate runs/demo --length 600 --length-unit characters --temperature 0.7
+	@echo "A note of its own, to the first empty line:"
+	$(BIN)/charlm generate runs/demo --length 1500 --temperature 0.6 | sed '/^$$/q'
+	@echo
+	@echo "A note that it has never seen, each character coloured by how much it surprises:"
+	head -c 700 corpora/clinical_notes/test.txt | $(BIN)/charlm look runs/demo -
+	@echo
+	@echo "Bits, tokens, bits per character: what does not fit costs more."
+	printf 'He denies chest pain and dizziness.\nHe denies purple elephants.\n' | $(BIN)/charlm score runs/demo -
 	@echo
 	@echo "Your own text:  $(BIN)/charlm train mynotes.txt --out runs/mine"
 	@echo "                $(BIN)/charlm generate runs/mine \"The \""

@@ -38,9 +38,17 @@ def blocks(language: str) -> list[str]:
 
 
 def shell_commands() -> list[str]:
-    """The lines that call charlm, in order."""
-    lines = [line.split("  #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    return [line.replace(".venv/bin/", "") for line in lines if re.search(r"\bcharlm\b", line)]
+    """The commands that call charlm, in order; a loop, or what goes on after \\, is one."""
+    found, command = [], ""
+    for line in "".join(blocks("sh")).splitlines():
+        if line.startswith("#"):
+            continue
+        command += line.split("  #")[0].replace(".venv/bin/", "") + "\n"
+        if line.endswith("\\") or (command.startswith("for ") and "done" not in command):
+            continue
+        found.append(command.strip())
+        command = ""
+    return [command for command in found if re.search(r"\bcharlm\b", command)]
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +56,22 @@ def place(tmp_path_factory: pytest.TempPathFactory, words: Callable[[int, int], 
     """A folder with every file that the README's commands name, and the commands on PATH."""
     folder = tmp_path_factory.mktemp("readme")
     text = words(1, 120)
-    for name in ("mynotes.txt", "notes.txt", "a.txt", "b.txt", "other.txt", "lines.txt"):
+    for name in (
+        "mynotes.txt",
+        "notes.txt",
+        "a.txt",
+        "b.txt",
+        "other.txt",
+        "lines.txt",
+        "letter.txt",
+    ):
         (folder / name).write_text(text, "utf-8")
     (folder / "notes.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "prompts.txt").write_text("the \nshe was \n", "utf-8")
     (folder / "letters").mkdir()
     for number in range(3):
         (folder / "letters" / f"{number}.txt").write_text(text, "utf-8")
+    (folder / "corpora").symlink_to(ROOT / "corpora")
     (folder / "bin").mkdir()
     for name, script in (("charlm", CHARLM), ("jq", JQ)):
         path = folder / "bin" / name
@@ -67,23 +84,37 @@ def test_there_are_ten_commands_to_copy() -> None:
     assert len(shell_commands()) >= 10
 
 
+def run(command: str, place: Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=place,
+        env={**os.environ, "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+    )
+
+
 def test_every_command_runs_in_order(place: Path) -> None:
-    environment = {**os.environ, "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     for command in shell_commands():
         if "pip " in command:
             continue
-        done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", command],
-            cwd=place,
-            env=environment,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=120,
-        )
+        done = run(command, place)
         # `head` may go before `sort` has written all: then it is sort that ends with SIGPIPE.
         fine = (0, 128 + 13) if re.search(r"sort\b.*\| head", command) else (0,)
         assert done.returncode in fine, f"{command}\n{done.stderr.decode()}"
         assert done.stdout or "generate" not in command, command
+
+
+def test_corpora_are_called_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands that would fetch something: they can be read, and name what there is."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import get_corpus
+
+    calls = re.findall(r"^python scripts/get_corpus.py(.*)$", "".join(blocks("sh")), re.MULTILINE)
+    assert len(calls) == 3
+    for call in calls:
+        get_corpus.arguments(call.split())
 
 
 def test_the_python_example_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +134,18 @@ def test_the_python_example_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_list_of_files_is_up_to_date() -> None:
     script = ROOT / "scripts" / "readme_files.py"
     assert subprocess.run([sys.executable, str(script), "--check"]).returncode == 0
+
+
+def test_the_demo_runs(place: Path) -> None:
+    """On the notes that come along, with four steps of training."""
+    shown = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True)
+    lines = [line.replace(".venv/bin/", "") for line in shown.stdout.splitlines()]
+    commands = [line for line in lines if re.search(r"(^|\| )(charlm|python scripts.\S+) ", line)]
+    assert commands[0].startswith("charlm train ") and len(commands) >= 4
+    for command in commands:
+        done = run(command, place)
+        assert done.returncode == 0, f"{command}\n{done.stderr.decode()}"
+        assert done.stdout or "train" in command, command
 
 
 def test_the_make_targets_exist() -> None:
