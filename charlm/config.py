@@ -37,7 +37,16 @@ class Model:
         AUTO
     )
     nonlinearity: Annotated[
-        str, Setting("of --cell rnn", choices=("sigmoid", "tanh", "relu"), auto=True)
+        str,
+        Setting(
+            "of --cell rnn, feedforward or conv", choices=("sigmoid", "tanh", "relu"), auto=True
+        ),
+    ] = AUTO
+    context: Annotated[
+        int,
+        Setting(
+            "tokens that a layer of --cell feedforward or conv sees", least=1, most=256, auto=True
+        ),
     ] = AUTO
     bias: Annotated[
         bool, Setting("biases in the recurrent layers (the lecture's equations have none)")

@@ -88,7 +88,7 @@ class Plan:
         o, a = self.config.optimisation, self.architecture
         copies = 4 if o.ema is None and o.optimizer != "nt-asgd" else 6
         # Of each layer the gates there and back, and some more for state and output.
-        kept = (2 * make_cell(a.cell).gates + 4) * sum(a.sizes)
+        kept = (2 * make_cell(a.cell, context=a.context).gates + 4) * sum(a.sizes)
         logits = max(2 * CHUNK_LOGITS, 2 * a.vocabulary_size)
         return 4 * (copies * a.parameters() + o.bptt * o.batch_size * kept + logits)
 
@@ -209,6 +209,7 @@ def architecture_of(config: Config, tokenizer: Tokenizer) -> Architecture:
         m.tie_weights,
         last_hidden_size=None if m.last_hidden_size == AUTO else m.last_hidden_size,
         nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity,
+        context=None if m.context == AUTO else m.context,
         bias=m.bias,
         zoneout=config.zoneout,
     )

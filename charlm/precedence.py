@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import registry
-from charlm.config import SETTINGS, Config, Model
+from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
 from charlm.settings import AUTO, BadValue, Field, nearest
 
@@ -91,7 +91,7 @@ def _contradictions(config: Config) -> list[str]:
         for name, value in asdict(t).items()
         if value != AUTO and name not in usable
     ]
-    found += _unused_by_cell(config.model)
+    found += _unused_by_cell(config)
     if reg.temporal_dropout == 0:
         for name in ("temporal_dropout_kind", "temporal_dropout_mask"):
             if getattr(reg, name) != AUTO:
@@ -127,15 +127,45 @@ def _contradictions(config: Config) -> list[str]:
 
 
 # What one cell alone can use. As a table, since the cells themselves import NumPy.
-_OF_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
+_WITHOUT_RECURRENCE = ("feedforward", "conv")
+_OF_CELL = {
+    "nonlinearity": ("rnn", *_WITHOUT_RECURRENCE),
+    "forget_bias": ("lstm",),
+    "context": _WITHOUT_RECURRENCE,
+}
 
 
-def _unused_by_cell(model: Model) -> list[str]:
+def _unused_by_cell(config: Config) -> list[str]:
+    model, reg = config.model, config.regularisation
     found = [
-        f"{SETTINGS[f'model.{name}'].option} belongs to --cell {cell}, not to {model.cell}"
-        for name, cell in _OF_CELL.items()
-        if getattr(model, name) != AUTO and model.cell != cell
+        f"{SETTINGS[f'model.{name}'].option} belongs to --cell {' or '.join(cells)}, not to "
+        f"{model.cell}"
+        for name, cells in _OF_CELL.items()
+        if getattr(model, name) != AUTO and model.cell not in cells
     ]
+    if model.cell in _WITHOUT_RECURRENCE:
+        given = {
+            "--init": model.init != SETTINGS["model.init"].default,
+            "--temporal-dropout": reg.temporal_dropout not in (AUTO, 0),
+            "--temporal-dropout-kind": reg.temporal_dropout_kind != AUTO,
+            "--temporal-dropout-mask": reg.temporal_dropout_mask != AUTO,
+        }
+        found += [
+            f"{option} is about connections through time, and --cell {model.cell} has none"
+            for option, there in given.items()
+            if there
+        ]
+    if model.cell == "feedforward":
+        given = {
+            "--layers": model.layers not in (AUTO, 1),
+            "--inter-layer-dropout": reg.inter_layer_dropout not in (AUTO, 0),
+            "--last-hidden-size": model.last_hidden_size not in (AUTO, model.hidden_size),
+        }
+        found += [
+            f"{option} is given, and --cell feedforward has one hidden layer (conv is stacked)"
+            for option, there in given.items()
+            if there
+        ]
     if not model.bias and model.forget_bias != AUTO:
         found.append("--forget-bias is given, and --no-bias leaves no bias to start anywhere")
     return found

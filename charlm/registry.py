@@ -33,6 +33,8 @@ CELLS = {
     "gru": "charlm.model.cells.gru:GRU",
     "gru-cho": "charlm.model.cells.gru_cho:ChoGRU",
     "rnn": "charlm.model.cells.rnn:RNN",
+    "feedforward": "charlm.model.cells.window:Feedforward",
+    "conv": "charlm.model.cells.window:Convolution",
 }
 
 FUSED_KERNELS = {
@@ -40,6 +42,8 @@ FUSED_KERNELS = {
     "gru": "charlm.model.kernels.gru:GRUSteps",
     "gru-cho": "charlm.model.kernels.gru_cho:ChoGRUSteps",
     "rnn": "charlm.model.kernels.rnn:RNNSteps",
+    "feedforward": "charlm.model.kernels.window:WindowSteps",
+    "conv": "charlm.model.kernels.window:WindowSteps",
 }
 
 TEMPORAL_DROPOUTS = {

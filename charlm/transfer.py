@@ -23,7 +23,7 @@ _DECIDED = tuple(
     f"model.{name}"
     for name in (
         "cell", "layers", "hidden_size", "last_hidden_size", "embedding_size", "tie_weights",
-        "nonlinearity", "bias", "direction",
+        "nonlinearity", "context", "bias", "direction",
     )
 )  # fmt: skip
 _KIND = "tokenizer.tokenizer"

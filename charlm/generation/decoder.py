@@ -49,7 +49,10 @@ class Decoder:
         prepare, dtype = self._ops.prepare, weights["embedding.weight"].dtype
         self._embedding = weights["embedding.weight"]  # (V, E)
         self._weights_ih = [prepare(weights[f"layers.{n}.weight_ih"]) for n in layers]
-        self._weights_hh = [prepare(weights[f"layers.{n}.weight_hh"]) for n in layers]
+        self._weights_hh = [
+            prepare(weights.get(f"layers.{n}.weight_hh", np.zeros((0, hidden), dtype)))
+            for n, hidden in enumerate(self.hidden_sizes)
+        ]
         self._biases_ih, self._biases_hh = (
             [
                 weights.get(f"layers.{n}.{name}", np.zeros(cell.gates * hidden, dtype))

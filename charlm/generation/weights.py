@@ -20,7 +20,11 @@ def checked_cell(config: Config, weights: Weights) -> Cell:
     RunError where the weights are not those of such a network.
     """
     m = config.model
-    cell = make_cell(m.cell, nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity)
+    cell = make_cell(
+        m.cell,
+        nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity,
+        context=None if m.context == AUTO else m.context,
+    )
     sizes = hidden_sizes(cell, weights, m.bias)
     last = m.hidden_size if m.last_hidden_size == AUTO else m.last_hidden_size
     shape = {
@@ -38,18 +42,21 @@ def checked_cell(config: Config, weights: Weights) -> Cell:
 def hidden_sizes(cell: Cell, weights: Weights, bias: bool) -> list[int]:
     """Hidden size of each layer of complete, well-shaped, finite weights; RunError otherwise."""
     sizes: list[int] = []
-    for name in ("embedding.weight", "layers.0.weight_hh"):
+    for name in ("embedding.weight", "layers.0.weight_ih"):
         if name not in weights or weights[name].ndim != 2:
             raise _damaged(f"The model has no matrix {name}")
     vocabulary, embedding = weights["embedding.weight"].shape
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, embedding)}
     below = embedding
-    while (name := f"layers.{len(sizes)}.weight_hh") in weights:
-        hidden = weights[name].shape[-1] if weights[name].ndim else 0
+    while (name := f"layers.{len(sizes)}.weight_ih") in weights:
+        hidden = len(weights[name]) // cell.gates if weights[name].ndim else 0
         rows, layer = cell.gates * hidden, f"layers.{len(sizes)}"
-        shapes |= {f"{layer}.weight_ih": (rows, below), f"{layer}.weight_hh": (rows, hidden)}
-        if bias:
-            shapes |= {f"{layer}.bias_ih": (rows,), f"{layer}.bias_hh": (rows,)}
+        shapes[name] = (rows, below)
+        if cell.recurrent:
+            shapes[f"{layer}.weight_hh"] = (rows, hidden)
+        for which in ("bias_ih", "bias_hh") if bias else ():
+            if cell.recurrent or which == "bias_ih":
+                shapes[f"{layer}.{which}"] = (rows,)
         sizes.append(hidden)
         below = hidden
     if "decoder.weight" in weights:

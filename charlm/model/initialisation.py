@@ -51,3 +51,12 @@ def xavier_uniform(weight_ih: Tensor, generator: torch.Generator) -> None:
     """U(-b, b), b = sqrt(6 / (fan in + fan out)) over the stacked gates (Glorot & Bengio 2010)."""
     with torch.no_grad():
         torch.nn.init.xavier_uniform_(weight_ih, generator=generator)
+
+
+def window_uniform(weight_ih: Tensor, places: int, generator: torch.Generator) -> None:
+    """The same where weight_ih (N*H, I) stacks the weights of N places that are summed: N*I go in,
+    H come out."""
+    whole = weight_ih.new_empty(weight_ih.shape[0] // places, places * weight_ih.shape[1])
+    xavier_uniform(whole, generator)
+    with torch.no_grad():
+        weight_ih.copy_(torch.cat(whole.chunk(places, dim=1)))

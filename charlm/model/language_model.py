@@ -35,6 +35,7 @@ class Architecture:
     tie_weights: bool
     last_hidden_size: int | None = None
     nonlinearity: str | None = None
+    context: int | None = None
     bias: bool = True
     zoneout: float = 0.0
 
@@ -83,7 +84,7 @@ class LanguageModel(nn.Module):
         # nn.Embedding would draw values, which costs 1.5 s of imports on the meta device.
         table = torch.empty(a.vocabulary_size, a.embedding_size)
         self.embedding = nn.Embedding.from_pretrained(table, freeze=False)
-        cell = make_cell(a.cell, nonlinearity=a.nonlinearity)
+        cell = make_cell(a.cell, nonlinearity=a.nonlinearity, context=a.context)
         self.layers = RecurrentStack(cell, a.embedding_size, a.sizes, a.bias, a.zoneout)
         self.projection: nn.Linear | None = None
         if a.tie_weights and a.embedding_size != a.output_size:
@@ -98,7 +99,9 @@ class LanguageModel(nn.Module):
     ) -> "LanguageModel":
         """Draw all weights from (seed, place); forget_bias: of the cell that has one."""
         a = self.architecture
-        cell = make_cell(a.cell, nonlinearity=a.nonlinearity, forget_bias=forget_bias)
+        cell = make_cell(
+            a.cell, nonlinearity=a.nonlinearity, context=a.context, forget_bias=forget_bias
+        )
         generator = draws.torch("initialisation")
         with torch.no_grad():
             # N(0, 1), as torch.nn: Glorot's bound counts the 4H outputs of W_ih, so that gates see

@@ -12,7 +12,7 @@ from charlm.draws import Draws
 from charlm.model import dropout
 from charlm.model.cells.base import Cell, State
 from charlm.model.dropout import DropoutRates
-from charlm.model.initialisation import xavier_uniform
+from charlm.model.initialisation import window_uniform, xavier_uniform
 from charlm.model.kernels import reference, sequence
 from charlm.model.kernels.providers import provider
 
@@ -36,6 +36,7 @@ class RecurrentLayer(nn.Module):
     stay in the parameters' dtype. Without `bias` there is none, as in the lecture's equations.
     """
 
+    weight_hh: Tensor
     bias_ih: Tensor
     bias_hh: Tensor
 
@@ -45,17 +46,24 @@ class RecurrentLayer(nn.Module):
         self.hidden_size = hidden_size
         rows = cell.gates * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
-        for name in ("bias_ih", "bias_hh"):
-            if bias:
-                self.register_parameter(name, nn.Parameter(torch.zeros(rows)))
+        there = {
+            "weight_hh": (cell.recurrent, torch.empty(rows if cell.recurrent else 0, hidden_size)),
+            "bias_ih": (bias, torch.zeros(rows)),
+            "bias_hh": (bias and cell.recurrent, torch.zeros(rows)),
+        }
+        for name, (learned, start) in there.items():
+            if learned:
+                self.register_parameter(name, nn.Parameter(start))
             else:
-                self.register_buffer(name, torch.zeros(rows), persistent=False)
+                self.register_buffer(name, start, persistent=False)
 
     def initialise(self, init: str, generator: torch.Generator, initial_bias: np.ndarray) -> None:
         """Draw the weights; bias_ih (G*H,) starts at `initial_bias`, bias_hh at zero."""
-        xavier_uniform(self.weight_ih, generator)
-        registry.resolve(registry.INITIALISATIONS, init)(self.weight_hh, generator)
+        if self.cell.recurrent:
+            xavier_uniform(self.weight_ih, generator)
+            registry.resolve(registry.INITIALISATIONS, init)(self.weight_hh, generator)
+        else:
+            window_uniform(self.weight_ih, self.cell.gates, generator)
         if isinstance(self.bias_ih, nn.Parameter):
             with torch.no_grad():
                 self.bias_ih.copy_(torch.from_numpy(initial_bias))

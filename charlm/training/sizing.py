@@ -11,7 +11,7 @@ from typing import Any
 
 from charlm.config import Config
 from charlm.errors import DataError
-from charlm.model.cells.base import make_cell
+from charlm.model.cells.base import Cell, make_cell
 from charlm.precedence import OWN_WARM_UP
 from charlm.settings import AUTO
 
@@ -140,6 +140,11 @@ class _Resolution:
             self._set("model.layers", 2, "--inter-layer-dropout needs two")
         if self.config.model.last_hidden_size not in (AUTO, self.config.model.hidden_size):
             self._set("model.layers", 2, "--last-hidden-size needs two")
+        if self.config.model.cell == "conv":
+            self._set("model.layers", 3, "each layer sees further")
+            self._set("model.nonlinearity", "relu", "as convolutions have it")
+        if not self._cell().recurrent:
+            self._set("model.context", self._cell().gates, "some words or letters")
         self._set("model.layers", 1, "one wide layer learns most per minute")
         large = self.facts.vocabulary_size >= _LARGE_VOCABULARY
         embedding = self._hidden_size(large)
@@ -149,7 +154,7 @@ class _Resolution:
         self._set("model.embedding_size", size, f"a vocabulary of {self.facts.vocabulary_size:,}")
         reason = "a large vocabulary shares its vectors" if large else "a small vocabulary"
         self._set("model.tie_weights", large, reason)
-        if self.config.model.cell == "rnn":
+        if self.config.model.cell in ("rnn", "feedforward"):
             self._set("model.nonlinearity", "tanh", "learns more than sigmoid and safer than relu")
         if self.config.model.cell == "lstm" and self.config.model.bias:
             self._set("model.forget_bias", 1.0, "remember at first")
@@ -182,7 +187,7 @@ class _Resolution:
         Two thirds of it go to the layer onto the vocabulary: 6 E V operations a token against
         6 G H (H + E) of the recurrence.
         """
-        vocabulary, gates = self.facts.vocabulary_size, make_cell(self.config.model.cell).gates
+        vocabulary, gates = self.facts.vocabulary_size, self._cell().gates
         cost = 6.0 * (4 * width * (width + 64) + 300 * width)  # at character level, an LSTM
         share = 2 / 3 * cost / (6 * vocabulary)
         embedding = min(_LARGEST_EMBEDDING, max(64, 32 * round(share / 32)))
@@ -192,15 +197,14 @@ class _Resolution:
     def _regularisation(self) -> None:
         passes = self._expected_epochs()
         # Nothing is learned by heart in the first passes; then dropout grows with their number.
-        rate = round(min(0.5, 0.04 * passes**0.7), 2)
+        rate, layers = round(min(0.5, 0.04 * passes**0.7), 2), self.config.model.layers
         reason = f"about {passes:.1f} passes over the text are expected"
-        layers = self.config.model.layers
         self._set("regularisation.embedding_dropout", 0.0, "off unless asked for")
         self._set("regularisation.input_dropout", round(rate / 4, 2), reason)
         self._set("regularisation.inter_layer_dropout", rate if layers > 1 else 0.0, reason)
         self._set("regularisation.output_dropout", rate, reason)
         r = self.config.regularisation
-        temporal = round(rate / 2, 2)
+        temporal = round(rate / 2, 2) if self._cell().recurrent else 0.0
         if r.temporal_dropout_kind != AUTO or r.temporal_dropout_mask != AUTO:
             temporal = max(temporal, 0.05)  # whoever names a kind wants some of it
         self._set("regularisation.temporal_dropout", temporal, reason)
@@ -211,6 +215,10 @@ class _Resolution:
             "keeps the library kernel; of equal worth in our measurements",
         )
         self._set("regularisation.weight_decay", *_WEIGHT_DECAY[self.config.optimisation.optimizer])
+
+    def _cell(self) -> Cell:
+        m = self.config.model
+        return make_cell(m.cell, context=None if m.context == AUTO else m.context)
 
     def _expected_epochs(self) -> float:
         """Passes over the text that the budget allows."""
@@ -228,11 +236,13 @@ class _Resolution:
     def _operations_per_token(self) -> float:
         """Of the matrix products, forward and backward."""
         m = self.config.model
-        gates = make_cell(m.cell).gates
+        cell = self._cell()
         last = m.hidden_size if m.last_hidden_size == AUTO else m.last_hidden_size
         sizes = [m.hidden_size] * (m.layers - 1) + [last]
         below = [m.embedding_size, *sizes[:-1]]
-        recurrent = gates * sum(h * (h + i) for h, i in zip(sizes, below, strict=True))
+        recurrent = cell.gates * sum(
+            h * (i + (h if cell.recurrent else 0)) for h, i in zip(sizes, below, strict=True)
+        )
         width = m.embedding_size if m.tie_weights else last
         return 6.0 * (recurrent + width * self.facts.vocabulary_size)
 

@@ -50,6 +50,8 @@ MORE = {
     "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
     "--forget-bias --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
     "--no-tensorboard",
+    "train": "-o --errors --no-lowercase --temporal-dropout-mask --last-hidden-size --forget-bias "
+    "--context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard --no-tensorboard",
     "generate": "--no-greedy --encoding --errors --precision",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
     "--dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta --cache-weight",
@@ -88,7 +90,7 @@ VERBS_NOT_YET = "finetune-classify classify embed audit"
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
-    "CELLS": "lstm gru gru-cho rnn",
+    "CELLS": "lstm gru gru-cho rnn feedforward conv",
     "TEMPORAL_DROPOUTS": "variational weight-drop zoneout",
     "INITIALISATIONS": "default orthogonal identity uniform",
     "OPTIMIZERS": "sgd nt-asgd rmsprop adam adamw",
@@ -125,7 +127,8 @@ DEFAULTS = {
              "--lr", "--schedule", "--warmup-steps", "--batch-size", "--bptt", "--precision",
              "--kernel",
              "--threads", "--device", "--minutes", "--eval-every", "--report-every",
-             "--last-hidden-size", "--nonlinearity", "--forget-bias", "--embedding-dropout"),
+             "--last-hidden-size", "--nonlinearity", "--context",
+             "--forget-bias", "--embedding-dropout"),
             "auto",
         ),
     },

@@ -152,6 +152,7 @@ ROWS = [
     Row("--last-hidden-size", "24", "20", summary("parameters"), fewer),
     Row("--cell", "lstm", "gru", summary("parameters"), fewer),
     Row("--nonlinearity", "tanh", "relu", weights, also={"--cell": "rnn"}),
+    Row("--context", "3", "5", summary("parameters"), more, also={"--cell": "feedforward"}),
     Row("--bias", "no", "yes", summary("parameters"),
         # Two biases of 4 x 24 rows in each of two layers.
         lambda base, other: other - base == 2 * 2 * 96),

@@ -20,6 +20,13 @@ ARCHITECTURES = {
     "rnn sigmoid": {"cell": "rnn", "nonlinearity": "sigmoid"},
     "rnn tanh": {"cell": "rnn", "nonlinearity": "tanh"},
     "rnn relu": {"cell": "rnn", "nonlinearity": "relu"},
+    "feedforward": {"cell": "feedforward", "context": 3, "layers": 1},
+    "conv": {"cell": "conv", "context": 2},
+    "conv sigmoid, a smaller last layer": {
+        "cell": "conv", "nonlinearity": "sigmoid", "last_hidden_size": 4,
+    },
+    "conv without biases": {"cell": "conv", "bias": False},
+    "a window of one token": {"cell": "feedforward", "context": 1, "layers": 1},
     "no biases": {"cell": "gru-cho", "bias": False},
     "a smaller last layer": {"cell": "lstm", "layers": 3, "last_hidden_size": 4},
     "tied to a last layer of the embedding's size": {

@@ -19,7 +19,8 @@ class Kind(NamedTuple):
 
 
 CELLS = {
-    **{cell: Kind(cell) for cell in registry.CELLS if cell != "rnn"},
+    **{cell: Kind(cell) for cell in registry.CELLS if cell not in ("rnn", "conv")},
+    "conv": Kind("conv", "relu"),
     **{f"rnn {name}": Kind("rnn", name) for name in ("sigmoid", "tanh", "relu")},
     "gru-cho without biases": Kind("gru-cho", bias=False),
     "rnn sigmoid without biases": Kind("rnn", "sigmoid", bias=False),
@@ -31,3 +32,8 @@ DROPOUTS = {
         temporal=0.4, temporal_kind="variational", temporal_mask="stream"
     ),
 }
+
+
+def goes_with(cell: Kind, rates: DropoutRates) -> bool:
+    """Whether there are connections through time to drop, or none are dropped."""
+    return cell.make().recurrent or rates.temporal == 0

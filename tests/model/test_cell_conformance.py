@@ -15,7 +15,7 @@ from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates, Extent
 from charlm.model.kernels import providers
 from charlm.model.stack import Border, RecurrentStack
-from model.kinds import CELLS, DROPOUTS, Kind
+from model.kinds import CELLS, DROPOUTS, Kind, goes_with
 
 T, B, E, SIZES, H = 5, 4, 3, (6, 7), 7
 
@@ -36,6 +36,7 @@ every = pytest.mark.parametrize(
             KERNELS,
             {str(dtype)[6:]: dtype for dtype in TOLERANCES}.items(),
         )
+        if goes_with(cell, rates)
     ],
 )
 
@@ -258,10 +259,11 @@ def test_shapes_and_dtypes(cell, kernel, rates, dtype):
     for layer, size, parts in zip(stack, SIZES, state, strict=True):
         assert [part.shape for part in parts] == [(B, size)] * len(stack.cell.state_names)
         assert {part.dtype for part in parts} == {wide}
-        assert layer.weight_hh.shape == (stack.cell.gates * size, size)
+        rows = stack.cell.gates * size
+        assert layer.weight_hh.shape == (rows if stack.cell.recurrent else 0, size)
         assert layer.cell.initial_bias(size).shape == (stack.cell.gates * size,)
     assert any("bias" in name for name, _ in stack.named_parameters()) == cell.bias
-    assert not list(stack.buffers()) or not cell.bias
+    assert not list(stack.buffers()) or not (cell.bias and stack.cell.recurrent)
 
 
 @pytest.mark.parametrize("cell", registry.CELLS)

@@ -12,8 +12,9 @@ from charlm.model.stack import RecurrentStack
 
 T, B, I, H = 3, 4, 5, 6  # noqa: E741
 CELLS = [
-    *((cell, None) for cell in registry.CELLS if cell != "rnn"),
+    *((cell, None) for cell in registry.CELLS if cell not in ("rnn", *cells_numpy.WINDOWS)),
     *(("rnn", name) for name in ("sigmoid", "tanh", "relu")),
+    *((cell, name) for cell in cells_numpy.WINDOWS for name in ("sigmoid", "tanh", "relu")),
 ]
 every_cell = pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
 
@@ -23,8 +24,11 @@ def problem(cell, seed=0, T=T, B=B, I=I, H=H):  # noqa: E741
     rng = np.random.default_rng(seed)
     kind = make_cell(cell)
     rows = kind.gates * H
-    shapes = [(T, B, I), *[(B, H)] * len(kind.state_names), (rows, I), (rows, H), (rows,), (rows,)]
+    hidden = (rows if kind.recurrent else 0, H)
+    shapes = [(T, B, I), *[(B, H)] * len(kind.state_names), (rows, I), hidden, (rows,), (rows,)]
+    # By NumPy an empty tensor would have strides that gradcheck refuses.
     x, *rest = (torch.tensor(rng.normal(0, 0.6, shape)) for shape in shapes)
+    rest = [part if part.numel() else torch.zeros(part.shape, dtype=part.dtype) for part in rest]
     return x, tuple(rest[: len(kind.state_names)]), rest[len(kind.state_names) :]
 
 
@@ -49,6 +53,8 @@ def masks_of(kind, parts):
 @pytest.mark.parametrize("kernel", ["fused", "reference"])
 @pytest.mark.parametrize("masks", ["none", "shared", "stream", "zone"])
 def test_kernels_are_the_equations(cell, nonlinearity, kernel, masks):
+    if masks == "zone" and cell in cells_numpy.WINDOWS:
+        pytest.skip("nothing goes through time that could stay")
     x, state, weights = problem(cell)
     mask, zone = masks_of(masks, len(state))
     y, after = runner(kernel, cell, nonlinearity)(x, state, *weights, mask, zone)
@@ -145,3 +151,47 @@ def test_the_two_grus_differ_by_where_r_acts_and_by_the_sense_of_z():
         weight[z] *= -1
     other, _ = runner("fused", "gru-cho", None)(x, state, weight_ih, weight_hh, bias_ih, bias_hh)
     torch.testing.assert_close(y, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("N", [1, 2, 3, 5])
+def test_a_window_is_the_convolution_of_torch(N):
+    """From zeros, which are <pad> without a bias: its own padding."""
+    torch.manual_seed(0)
+    theirs = torch.nn.Conv1d(I, H, N).double()
+    x = torch.randn(T + 1, B, I, dtype=torch.float64)
+    padded = torch.nn.functional.pad(x.permute(1, 2, 0), (N - 1, 0))
+    wanted = torch.tanh(torch.nn.functional.conv1d(padded, theirs.weight)).permute(2, 0, 1)
+    stack = RecurrentStack(make_cell("feedforward", context=N), I, (H,), bias=False).double()
+    with torch.no_grad():  # theirs has the last input at its last place
+        stack[0].weight_ih.copy_(torch.cat(theirs.weight.flip(2).unbind(2)))
+    for kernel in ("fused", "reference"):
+        y, state = stack(x, stack.empty_state(B), kernel=kernel)
+        torch.testing.assert_close(y, wanted, rtol=0, atol=1e-12)
+        assert len(state[0]) == N
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_nothing_is_known_of_what_lies_before_the_window(layers):
+    stack = RecurrentStack(make_cell("conv", context=3, nonlinearity="tanh"), I, (H,) * layers)
+    with torch.no_grad():
+        for p in stack.parameters():
+            p.normal_()
+    x = torch.randn(12, 1, I, requires_grad=True)
+    y, _ = stack(x, stack.empty_state(1))
+    y[10].sum().backward()
+    seen = [t for t in range(12) if x.grad[t].any()]
+    assert seen == list(range(10 - layers * 2, 11))
+
+
+def test_the_bias_of_a_place_is_what_a_pad_there_has_not():
+    """With an input of zeros for <pad>, the sum lacks just the biases of the places before."""
+    stack = RecurrentStack(make_cell("feedforward", context=3), I, (H,)).double()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for p in stack.parameters():
+            p.normal_()
+    x = torch.randn(1, 1, I, dtype=torch.float64)
+    y, _ = stack(x, stack.empty_state(1))
+    b = stack[0].bias_ih.view(3, H)
+    z = x[0, 0] @ stack[0].weight_ih[:H].T + b.sum(0)
+    torch.testing.assert_close(y[0, 0], torch.tanh(z - b[1] - b[2]), rtol=0, atol=1e-12)

@@ -13,6 +13,7 @@ GATES = {
     "gru-cho": ("r", "z", "n"),
     "rnn": ("h",),
 }
+WINDOWS = ("feedforward", "conv")
 NONLINEARITIES = {"sigmoid": sigmoid, "tanh": np.tanh, "relu": lambda z: np.where(z > 0, z, 0)}
 
 
@@ -34,9 +35,32 @@ def step(cell, nonlinearity, W, U, b, d, x, state, m):
     return [(1 - z) * h + z * n]
 
 
+def window(f, x, state, weight_ih, bias):
+    """A window over x (T, B, I), written out: every place adds up what is in its own window.
+
+    state: h, and what the places after the start have from the inputs before it. The places
+    past the end, N - 1 of them, have the sums that are left.
+    """
+    T, B, _ = x.shape
+    N = len(state)
+    W, b = np.split(weight_ih, N), np.split(bias, N)
+    z = np.zeros((T + N - 1, B, W[0].shape[0]))
+    for t in range(T + N - 1):
+        for stream in range(B):
+            for k in range(N):
+                if 0 <= t - k < T:
+                    z[t, stream] += W[k] @ x[t - k, stream] + b[k]
+            if t < N - 1:
+                z[t, stream] += state[1 + t][stream]
+    y = f(z[:T])
+    return y, [y[-1], *z[T:]]
+
+
 def run(cell, nonlinearity, x, state, weight_ih, weight_hh, bias_ih, bias_hh, mask=None, zone=None):
     """x (T, B, I) -> y (T, B, H) and the last state, a list of (B, H)."""
     T, B, _ = x.shape
+    if cell in WINDOWS:
+        return window(NONLINEARITIES[nonlinearity], x, state, weight_ih, bias_ih + bias_hh)
     H = weight_hh.shape[1]
     W, U, b, d = (
         dict(zip(GATES[cell], np.split(part, len(GATES[cell])), strict=True))

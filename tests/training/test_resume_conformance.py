@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from model.kinds import CELLS, DROPOUTS
+from model.kinds import CELLS, DROPOUTS, goes_with
 
 from charlm.draws import Draws
 from charlm.model.language_model import Architecture, LanguageModel
@@ -71,6 +71,7 @@ class Training:
         for (cell_name, cell), (name, rates), precision in itertools.product(
             CELLS.items(), DROPOUTS.items(), (torch.float32, torch.bfloat16)
         )
+        if goes_with(cell, rates)
     ],
 )
 def test_stopped_and_gone_on_is_never_stopped(cell, rates, precision, tmp_path):

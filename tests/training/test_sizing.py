@@ -14,6 +14,7 @@ from charlm.training.sizing import MINIMUM_TOKENS, Facts, resolve
 MAY_STAY_AUTO = {
     "tokenizer.vocab_size", "tokenizer.min_count", "tokenizer.word_split", "tokenizer.word_oov",
     "optimisation.kernel", "budget.eval_every", "model.nonlinearity",
+    "model.context",
 }  # fmt: skip
 
 

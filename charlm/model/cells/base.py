@@ -46,10 +46,11 @@ class Cell(ABC):
     """One recurrence h_t = f_w(h_{t-1}, x_t)."""
 
     name: ClassVar[str]
-    gates: ClassVar[int]
+    gates: int
     gate_names: ClassVar[tuple[str, ...]]  # in the order in which the weights are stacked
-    state_names: ClassVar[tuple[str, ...]]
+    state_names: tuple[str, ...]
     memory: ClassVar[str] = "h"  # the part of the state that holds what is remembered
+    recurrent: ClassVar[bool] = True  # whether products read the state: there are W_hh and b_hh
     options: ClassVar[tuple[str, ...]] = ()  # settings of `config.Model` that it alone takes
 
     def initial_bias(self, hidden_size: int) -> np.ndarray:
@@ -65,7 +66,7 @@ class Cell(ABC):
         weight_hh: Array,
         bias_hh: Array | None = None,
     ) -> tuple[Array, ...]:
-        """What each of the G gates lets through at a step, (B, H) each; arguments of `step`."""
+        """What each of `gate_names` lets through at a step, (B, H) each; arguments of `step`."""
 
     @abstractmethod
     def step(

@@ -10,7 +10,7 @@ from charlm.model.cells.rnn import RNN
 from charlm.model.kernels.sequence import Kept, Steps, product
 
 # f' by way of y = f(z).
-_SLOPES = {
+SLOPES = {
     "sigmoid": lambda y: y * (1 - y),
     "tanh": lambda y: 1 - y * y,
     "relu": lambda y: (y > 0).to(y.dtype),
@@ -26,6 +26,6 @@ class RNNSteps(Steps):
         after[0].copy_(getattr(torch, cast(RNN, self.cell).nonlinearity + "_")(z))
 
     def backward(self, t: int, before: State, grads: list[Tensor]) -> tuple[Tensor, list[Kept]]:
-        slope = _SLOPES[cast(RNN, self.cell).nonlinearity]
+        slope = SLOPES[cast(RNN, self.cell).nonlinearity]
         torch.mul(grads[0], slope(self.gates[t]), out=self.dz[t])
         return product(self.dz[t], self.weight_hh), [None]
