@@ -11,7 +11,8 @@ NUMBERS = {
     "train": {
         "--valid-fraction": ("a number", True), "--test-fraction": ("a number", True),
         "--vocab-size": ("a whole number", False),
-        "--min-count": ("a whole number", False), "--layers": ("a whole number", False), "--context": ("a whole number", False),
+        "--min-count": ("a whole number", False), "--layers": ("a whole number", False),
+        "--context": ("a whole number", False),
         "--hidden-size": ("a whole number", False), "--embedding-size": ("a whole number", False),
         "--last-hidden-size": ("a whole number", False), "--forget-bias": ("a number", True),
         "--embedding-dropout": ("a number", True), "--activation-penalty": ("a number", True),

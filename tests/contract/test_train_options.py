@@ -152,7 +152,10 @@ ROWS = [
     Row("--last-hidden-size", "24", "20", summary("parameters"), fewer),
     Row("--cell", "lstm", "gru", summary("parameters"), fewer),
     Row("--nonlinearity", "tanh", "relu", weights, also={"--cell": "rnn"}),
-    Row("--context", "3", "5", summary("parameters"), more, also={"--cell": "feedforward"}),
+    # W_k and b_k of one more place in each of two layers.
+    Row("--context", "3", "4", summary("parameters"),
+        lambda base, other: other - base == 24 * (12 + 1) + 24 * (24 + 1),
+        also={"--cell": "conv", "--temporal-dropout": "0"}),
     Row("--bias", "no", "yes", summary("parameters"),
         # Two biases of 4 x 24 rows in each of two layers.
         lambda base, other: other - base == 2 * 2 * 96),
