@@ -19,6 +19,7 @@ from charlm.errors import RunError
 from charlm.text.counts import TextCounts
 
 _OFFSET = np.dtype("<i8")
+_BLOCK = 1 << 20  # bytes: whole ids, whatever their width
 
 
 class PartEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,16 +90,26 @@ def _check_size(path: Path, items: int, width: int) -> None:
         raise damaged(path, f"{found.st_size} bytes, where {items} items of {width} were written")
 
 
-def verify_part(folder: Path, part: str, entry: PartEntry) -> None:
-    """RunError where the SHA-256 of a file is not the entry's."""
+def verify_part(folder: Path, part: str, entry: PartEntry, dtype: np.dtype[Any]) -> int:
+    """The largest id; RunError where the SHA-256 of a file is not the entry's.
+
+    Read once, in blocks: through the map all of a large text would stay in memory.
+    """
+    largest = 0
     for path, expected in (
-        (ids_path(folder, part), entry.ids_sha256),
         (documents_path(folder, part), entry.documents_sha256),
+        (ids_path(folder, part), entry.ids_sha256),
     ):
+        digest = hashlib.sha256()
         with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                if path == ids_path(folder, part):
+                    largest = max(largest, int(np.frombuffer(block, dtype).max()))
+        found = digest.hexdigest()
         if found != expected:
             raise damaged(path, f"its SHA-256 is {found[:12]}..., not {expected[:12]}...")
+    return largest
 
 
 class PartWriter:

@@ -124,8 +124,8 @@ class TokenCache:
         ):
             raise damaged(self.folder / MANIFEST, "its tokens are those of another tokenizer")
         for part, entry in self.manifest.parts.items():
-            verify_part(self.folder, part, entry)
-            if int(self.parts[part].ids.max()) >= self.manifest.vocabulary_size:
+            dtype = smallest_dtype(self.manifest.vocabulary_size)
+            if verify_part(self.folder, part, entry, dtype) >= self.manifest.vocabulary_size:
                 raise damaged(
                     ids_path(self.folder, part),
                     f"a token is not below {self.manifest.vocabulary_size}",

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import DataError, RunError, UsageError
-from charlm.text.tokenizers import subword_training
+from charlm.text.tokenizers import subword, subword_training
 from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer, load_tokenizer
 from charlm.text.tokenizers.subword import SubwordTokenizer
 
@@ -27,6 +27,29 @@ def fit(kind: str, text: str | list[str], vocab_size: int | None = None) -> Subw
     found = fit_tokenizer(given, [text] if isinstance(text, str) else text)
     assert isinstance(found, SubwordTokenizer)
     return found
+
+
+@every_kind
+def test_ids_are_the_same_by_one_thread_and_by_several(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines enough for several threads, each its own; what they give comes in order."""
+    text = "".join(f"the cat {number} sat\n" for number in range(2 * subword._MANY_SEGMENTS))
+    tokenizer = fit(kind, text)
+    asked, encode = [], sentencepiece.SentencePieceProcessor.encode
+
+    def noted(processor: object, lines: list[str], num_threads: int) -> object:
+        asked.append(num_threads)
+        return encode(processor, lines, num_threads=num_threads)
+
+    monkeypatch.setattr(sentencepiece.SentencePieceProcessor, "encode", noted)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(subword, "_processors", lambda threads=threads: threads)
+        found.append(tokenizer.encode(text))
+    assert np.array_equal(*found) and tokenizer.decode(found[0]) == text
+    tokenizer.encode("the cat\n")
+    assert asked == [1, 3, 1]
 
 
 @every_kind

@@ -7,6 +7,7 @@ spelling in bytes never leaves, is the line break.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, ClassVar, Final, Self
@@ -37,6 +38,7 @@ _SPELLED: Final = {
     hidden: [_FIRST_BYTE + byte for byte in hidden.encode()] for hidden in HIDDEN
 } | {"\n": [_LINE_BREAK]}
 _MOST_TOKENS: Final = 1 << 20
+_MANY_SEGMENTS: Final = 1000  # lines: below, starting threads takes longer than they save
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,7 +99,8 @@ class SubwordTokenizer(Tokenizer):
         text.encode()  # sentencepiece would take a lone surrogate for something else
         segments = cut(text)
         seen = [segment for segment in segments if segment not in HIDDEN]
-        encoded: Iterator[list[int]] = iter(self._processor.encode(seen, num_threads=1))
+        threads = _processors() if len(seen) >= _MANY_SEGMENTS else 1  # the ids are the same
+        encoded: Iterator[list[int]] = iter(self._processor.encode(seen, num_threads=threads))
         ids = [_SPELLED[part] if part in HIDDEN else next(encoded) for part in segments]
         return np.fromiter(chain.from_iterable(ids), self.dtype)
 
@@ -177,6 +180,13 @@ class SubwordTokenizer(Tokenizer):
         if _SPACE not in known or len(known) < len(pieces) or not all(map(_is_piece, pieces)):
             raise damaged(f"{self._model_name()} is not a model as charlm makes them.")
         return [piece.replace(_SPACE, " ") for piece in pieces]
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _is_piece(piece: str) -> bool:
