@@ -1,6 +1,7 @@
 """Speed, side by side with the plain PyTorch way, in one run, as ratios.
 
     python scripts/bench.py [--quick] [--only KIND] [--jsonl FILE]
+    python scripts/bench.py --profile        where a training step goes
 
 Each measurement takes charlm and the plain way in turn, several times; what counts is the
 median of the ratios pair by pair, with the smallest and the largest, since absolute figures
@@ -29,7 +30,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="under two minutes")
     parser.add_argument("--only", choices=KINDS, help="measure one kind of work alone")
     parser.add_argument("--jsonl", type=Path, help="append each result to this file")
+    parser.add_argument("--profile", action="store_true", help="where a training step goes")
     arguments = parser.parse_args()
+    if arguments.profile:
+        for title, found in training.profile():
+            Console().print(title, found, sep="\n", soft_wrap=True)
+        return
     rates = precision.probe()
     table = Table(
         title=f"{torch.get_num_threads()} threads; matrix products: fp32 {rates.fp32:.0f}, "

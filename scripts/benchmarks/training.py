@@ -1,6 +1,6 @@
 """A whole training step, against the plain PyTorch way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from charlm.draws import Draws
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture, LanguageModel
 from charlm.text.tokenizers.base import Grammar
-from charlm.training import gradients, precision
+from charlm.training import precision
 from charlm.training.batches import StreamBatches
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.optimizers import adamw
+from charlm.training.ranks import Ranks
+from charlm.training.step import gradient, update
 
 
 def rows(quick: bool) -> Iterator[Result]:
@@ -41,25 +43,11 @@ def training_step(
     cell: str, layers: int, hidden: int, vocabulary: int, batch: int, bptt: int, steps: int, n: int
 ) -> Result:
     """A whole step: forward, backward, clipping, update; locked and recurrent dropout on."""
-    ids = np.random.default_rng(0).integers(0, vocabulary, 200_000).astype(np.uint32)
-    architecture = Architecture(vocabulary, cell, layers, hidden, hidden, False)
-    model = LanguageModel(architecture)
-    model.initialise("orthogonal", Draws(1, 0))
-    if precision.probe().best == "bf16":
-        model.precision = torch.bfloat16
-    grammar = free_grammar(vocabulary)
-    batches = StreamBatches(ids, np.zeros(1, np.int64), 0, grammar, batch, bptt, 0.0, 1)
-    rates = DropoutRates(input=0.2, inter_layer=0.2, output=0.2, temporal=0.2)
-    task = LanguageModelling(model, batches, rates, 1)
-    optimizer = adamw(model.named_parameters(), 1e-3, 0.1)
-    parameters = list(model.parameters())
+    batches, step = our_step(cell, layers, hidden, vocabulary, batch, bptt)
 
     def ours() -> None:
-        for step in range(steps):
-            optimizer.zero_grad()
-            task.loss(step).loss.backward()
-            gradients.clip(parameters, 1.0)
-            optimizer.step()
+        for number in range(steps):
+            step(number)
 
     plain_model = PlainModel(vocabulary, hidden, layers, cell)
     plain_optimizer = torch.optim.Adam(plain_model.parameters(), lr=1e-3)
@@ -78,3 +66,41 @@ def training_step(
 
     what = f"training step, {cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}"
     return compare(what, "tokens/s", steps * batch * bptt, ours, plain, n)
+
+
+def our_step(
+    cell: str, layers: int, hidden: int, vocabulary: int, batch: int, bptt: int
+) -> tuple[StreamBatches, Callable[[int], None]]:
+    """charlm's step number n, and the windows that it reads."""
+    ids = np.random.default_rng(0).integers(0, vocabulary, 200_000).astype(np.uint32)
+    model = LanguageModel(Architecture(vocabulary, cell, layers, hidden, hidden, False))
+    model.initialise("orthogonal", Draws(1, 0))
+    if precision.probe().best == "bf16":
+        model.precision = torch.bfloat16
+    grammar = free_grammar(vocabulary)
+    batches = StreamBatches(ids, np.zeros(1, np.int64), 0, grammar, batch, bptt, 0.0, 1)
+    rates = DropoutRates(input=0.2, inter_layer=0.2, output=0.2, temporal=0.2)
+    task = LanguageModelling(model, batches, rates, 1)
+    optimizer = adamw(model.named_parameters(), 1e-3, 0.1)
+    parameters = list(model.parameters())
+
+    def step(number: int) -> None:
+        gradient(task, parameters, optimizer, 1.0, number, Ranks())
+        update(optimizer, 1e-3)
+
+    return batches, step
+
+
+def profile() -> Iterator[tuple[str, str]]:
+    """Where a step goes: a title and torch's table of its operations, for each network."""
+    shapes = [(cell, 2, 512, 65, 64, 64) for cell in CELLS] + [("lstm", 2, 200, 33_278, 20, 35)]
+    for shape in shapes:
+        _, step = our_step(*shape)
+        step(0)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+            step(1)
+        table = found.key_averages().table(
+            sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=36
+        )
+        cell, layers, hidden, vocabulary, batch, bptt = shape
+        yield f"{cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}", table
