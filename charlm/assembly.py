@@ -26,7 +26,7 @@ from charlm.settings import AUTO
 from charlm.storage.atomic import write_atomically
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
-from charlm.training import checkpointing
+from charlm.training import checkpointing, memory
 from charlm.training.averaging import Averages, rule_for
 from charlm.training.batches import StreamBatches
 from charlm.training.budget import Budget
@@ -95,6 +95,7 @@ class Assembly:
 
     def build(self, checkpoint: checkpoints.Checkpoint | None) -> None:
         o, r = self.config.optimisation, self.config.regularisation
+        memory.keep()
         torch.set_num_threads(o.threads)
         if checkpoint is not None:
             checkpointing.check_weights(

@@ -12,7 +12,7 @@ from charlm.draws import Draws
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture, LanguageModel
 from charlm.text.tokenizers.base import Grammar
-from charlm.training import precision
+from charlm.training import memory, precision
 from charlm.training.batches import StreamBatches
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.optimizers import adamw
@@ -46,6 +46,7 @@ def training_step(
     batches, step = our_step(cell, layers, hidden, vocabulary, batch, bptt)
 
     def ours() -> None:
+        memory.keep()
         for number in range(steps):
             step(number)
 
@@ -53,6 +54,7 @@ def training_step(
     plain_optimizer = torch.optim.Adam(plain_model.parameters(), lr=1e-3)
 
     def plain() -> None:
+        memory.keep(False)
         state = None
         for step in range(steps):
             window = batches.window(step)
