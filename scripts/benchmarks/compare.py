@@ -31,14 +31,21 @@ def compare(
     plain: Callable[[], None],
     n: int,
     share: float = 1.0,
+    ready: Callable[[bool], None] = lambda ours: None,
 ) -> Result:
     """Units a second: time both in turn, n times after one warm-up each.
 
     `share`: of the amount, how much the plain way does, where all of it would take too long.
+    ready(ours) is called before each, untimed.
     """
     ours()
     plain()
-    pairs = [(seconds(ours), seconds(plain) / share) for _ in range(n)]
+    pairs = []
+    for _ in range(n):
+        ready(True)
+        own = seconds(ours)
+        ready(False)
+        pairs.append((own, seconds(plain) / share))
     return of_pairs(what, unit, pairs, lambda median: amount / median)
 
 
