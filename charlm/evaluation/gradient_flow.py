@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charlm.errors import DataError
+from charlm.errors import DataError, UsageError
 from charlm.model.kernels.reference import TorchOperations
 from charlm.model.language_model import LanguageModel
 from charlm.model.legal import LegalTokens
@@ -102,7 +102,16 @@ def windows(ids: np.ndarray, grammar: Grammar, steps: int, streams: int) -> Wind
 def gradient_flow(
     model: LanguageModel, grammar: Grammar, found: Windows, clip_norm: float
 ) -> GradientFlow:
-    """Follow the gradient of the last loss back, each window from the empty state; dropout off."""
+    """Follow the gradient of the last loss back, each window from the empty state; dropout off.
+
+    UsageError: a network without connections through time.
+    """
+    if not model.layers.cell.recurrent:
+        raise UsageError(
+            f"a {model.layers.cell.name} network has no connections through time: no gradient goes "
+            "further back than its window",
+            "Look at a run of another --cell.",
+        )
     legal = LegalTokens(grammar.legal, torch.device("cpu"))
     layer = list(model.layers)[-1]
     x = _inputs_of(model, found.inputs)

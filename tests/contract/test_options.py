@@ -48,10 +48,8 @@ CONTRACT = {
 # Beyond the contract.
 MORE = {
     "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
-    "--forget-bias --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
+    "--forget-bias --context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
     "--no-tensorboard",
-    "train": "-o --errors --no-lowercase --temporal-dropout-mask --last-hidden-size --forget-bias "
-    "--context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard --no-tensorboard",
     "generate": "--no-greedy --encoding --errors --precision",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
     "--dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta --cache-weight",

@@ -13,7 +13,7 @@ from report.pictures import curves, texts
 
 import charlm
 from charlm.draws import Draws
-from charlm.errors import DataError
+from charlm.errors import DataError, UsageError
 from charlm.evaluation.fresh_networks import fresh_network
 from charlm.evaluation.gradient_flow import distances, gradient_flow, windows
 from charlm.model.language_model import Architecture, LanguageModel
@@ -102,7 +102,12 @@ def model_of(kind, tokenizer, zoneout=0.0):
 
 
 @pytest.mark.parametrize(
-    ("name", "zoneout"), [*((name, 0.0) for name in CELLS), ("lstm", 0.3), ("gru", 0.3)]
+    ("name", "zoneout"),
+    [
+        *((name, 0.0) for name, kind in CELLS.items() if kind.make().recurrent),
+        ("lstm", 0.3),
+        ("gru", 0.3),
+    ],
 )
 def test_every_norm_by_central_differences(name, zoneout, tokenizer):
     model = model_of(CELLS[name], tokenizer, zoneout)
@@ -145,6 +150,13 @@ def test_every_norm_by_central_differences(name, zoneout, tokenizer):
 
         wanted = np.linalg.svd(slopes(after, before))[1][0]
         assert value == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["feedforward", "conv"])
+def test_without_recurrence_there_is_nothing_to_follow(name, tokenizer):
+    found = windows(tokenizer.encode(TEXT), tokenizer.grammar, T, B)
+    with pytest.raises(UsageError, match="no connections through time"):
+        gradient_flow(model_of(CELLS[name], tokenizer), tokenizer.grammar, found, 1.0)
 
 
 def test_clipping_is_what_training_does(tokenizer):
