@@ -28,13 +28,16 @@ PANELS = (
     Panel(
         "validation (bits per character)", (("valid", "bits_per_character", "bits per character"),)
     ),
-    Panel("loss (nats per text)", (("train", "nats", "training"), ("valid", "nats", "validation"))),
+    Panel(
+        "loss (nats per text)",
+        (("train", "nats_per_text", "training"), ("valid", "nats_per_text", "validation")),
+    ),
     Panel(
         "validation (shares)",
         (("valid", "accuracy", "accuracy"), ("valid", "macro_f1", "macro F1")),
     ),
     Panel("learning rate", (("train", "lr", "learning rate"),)),
-    Panel("norm of the gradient", (("train", "gradient_norm", "before it is cut"),)),
+    Panel("norm of the gradient, uncut", (("train", "gradient_norm", "norm of the gradient"),)),
     Panel(
         "shares",
         (
@@ -44,7 +47,7 @@ PANELS = (
     ),
     Panel(
         "of the gradient, left after a window",
-        (("train", "gradient_carried", "share that arrives"),),
+        (("train", "gradient_carried", "of the gradient"),),
     ),
 )
 
@@ -80,8 +83,9 @@ def run_curves(history: History, only: Panel | None = None) -> "Figure":
                 every += y
             if min(every) > 0 and max(every) / min(every) > _LOGARITHMIC_FROM:
                 logarithmic(axes)
-            if len(lines) > 1:
-                legend(axes, lines, [name for _, _, name in panel.curves])
+            names = [name for _, _, name in panel.curves]
+            if any(name not in panel.title for name in names):
+                legend(axes, lines, names)
             axes.set_xlabel("step")
     return figure
 

@@ -18,6 +18,7 @@ body { margin: 0 auto; max-width: 60rem; padding: 1rem; color: var(--ink);
   background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 svg { width: 28rem; max-width: 100%; height: auto; vertical-align: top; }
+.two svg { width: 56rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .8rem .15rem 0; border-bottom: 1px solid var(--line); text-align: right;
@@ -43,7 +44,7 @@ def page(title: str, body: Sequence[str]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # Even a mistake of ours could load or run nothing.
         '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
         f"<title>{written(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n"
         f"<h1>{written(title)}</h1>\n" + "\n".join(body) + "\n</body>\n</html>\n"
     )

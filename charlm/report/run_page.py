@@ -86,11 +86,11 @@ def _classifier(summary: Mapping[str, Any]) -> list[str]:
         found.append(section("Against counting words", paragraph(verdict(summary["comparison"]))))
     if summary.get("calibration"):
         svg = inline_svg(reliability_picture(summary["calibration"]), "calibration", "reliability")
-        found.append(section("Calibration", svg))
+        found.append(section("Calibration", f'<div class="two">{svg}</div>'))
     if summary.get("learning_curve"):
         curve = learning_curve_picture(summary["learning_curve"])
         svg = inline_svg(curve, "learning", "figures against the number of labels")
-        found.append(section("With fewer labels", svg))
+        found.append(section("With fewer labels", f'<div class="two">{svg}</div>'))
     return found
 
 

@@ -57,9 +57,11 @@ def test_a_picture_shows_every_report(runs: list[Path], tmp_path: Path) -> None:
         assert any(
             scaled([-y for _, y in line]) == pytest.approx(wanted, abs=1e-3) for line in drawn
         ), key
-    assert {"learning rate", "norm of the gradient", "validation (bits per character)"} <= set(
-        texts(svg)
-    )
+    assert {
+        "learning rate",
+        "norm of the gradient, uncut",
+        "validation (bits per character)",
+    } <= set(texts(svg))
 
 
 def test_plot_json_holds_the_numbers(tiny_run: Path, tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ def test_the_page_tells_everything_and_fetches_nothing(tiny_run: Path, tmp_path:
     assert not {"script", "link", "img", "iframe", "object", "base", "form"} & set(page.tags)
     for name, value in page.attributes:
         assert not name.startswith("on") and name != "src"
-        assert name not in ("href", "xlink:href") or value.startswith("#")
+        assert name not in ("href", "xlink:href") or value.startswith(("#", "data:image/png"))
     assert not re.search(r"url\((?!#)|@import", html)
-    assert "default-src 'none'" in html
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in html
     assert "width=device-width" in html and "prefers-color-scheme: dark" in html
     summary = api.history(tiny_run).summary
     assert summary is not None
@@ -138,11 +138,20 @@ def test_a_classifier_has_its_own_sections(tmp_path: Path) -> None:
     figures = {"accuracy": 0.6, "macro_f1": 0.57, "nats": 0.7, "n": 6, "per_class": per_class}
     summary = {"run": "x", "classes": [EVIL, "b"], "n_train": 9, "seconds": 1.0, "valid": None,
                "test": figures, "baseline": None}  # fmt: skip
-    records = [{"split": "valid", "step": n, "nats": 1 / n, "accuracy": n / 9} for n in (1, 2, 3)]
+    records = [
+        {"split": "valid", "step": n, "nats_per_text": 1 / n, "accuracy": n / 9} for n in (1, 2, 3)
+    ]
     history = History(tmp_path, records, {"classifier": {"pooling": "concat"}}, summary)
     page = Page(run_page(RunStory(history, [], None, None)))
     assert "script" not in page.tags and EVIL in page.text
-    for wanted in ("Class by class", "pooling", "0.57", "macro_f1", "validation (shares)"):
+    for wanted in (
+        "Class by class",
+        "pooling",
+        "0.57",
+        "macro_f1",
+        "validation (shares)",
+        "loss (nats per text)",
+    ):
         assert wanted in page.text
 
 
