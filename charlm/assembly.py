@@ -241,7 +241,7 @@ class Assembly:
             go_back=self._go_back,
             listener=listener,
             interruption=self.interruption,
-            through_time=self.task.through_time,
+            through_time=self.task.through_time if self.model.layers.cell.recurrent else None,
             ranks=self.ranks,
             state=state,
             evaluations=evaluations,

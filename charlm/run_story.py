@@ -26,7 +26,8 @@ _SAMPLES = 6
 @dataclass(frozen=True)
 class RunStory:
     """samples: (step, text) in order. passage: None where the text is gone or was not wanted.
-    gradients: as `charlm gradients --json` has a network, None where there is no text for it."""
+    gradients: as `charlm gradients --json` has a network, None where there is no text for it, or
+    no recurrence."""
 
     history: History
     samples: list[tuple[int, str]]
@@ -43,7 +44,8 @@ def story_of(path: str | Path, with_text: bool, say: Callable[[str], None]) -> R
     model = Model(read_model(path))
     try:
         passage = _passage(model, say) if with_text else None
-        gradients = _gradients(model, say)
+        recurrent = model.language_model.layers.cell.recurrent
+        gradients = _gradients(model) if recurrent else None
     except DataError as error:
         say(f"The report has no passage and no gradients: {error.what}.")
         passage = gradients = None
@@ -78,7 +80,7 @@ def _passage(model: Model, say: Callable[[str], None]) -> "Look":
     return model.look(model.tokenizer.decode(ids), LookSettings(length=_PASSAGE))
 
 
-def _gradients(model: Model, say: Callable[[str], None]) -> Mapping[str, Any]:
+def _gradients(model: Model) -> Mapping[str, Any]:
     from charlm.evaluation.own_text import held_out_part
     from charlm.gradient_study import of_run
 

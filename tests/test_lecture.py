@@ -43,9 +43,11 @@ def place(tmp_path_factory: pytest.TempPathFactory, words: Callable[[int, int], 
 
 def test_every_part_of_the_lecture_has_a_row() -> None:
     parts = " ".join(part for part, *_ in ROWS)
-    for topic in ("spell", "recurrent", "shared", "BPTT", "chain", "clipping", "vanishing", "relu",
-                  "identity", "forget", "update", "cell state", "output", "GRU", "stacking",
-                  "temporal", "inter-layer", "transfer"):  # fmt: skip
+    for topic in (
+        "spell", "feed-forward", "convolution", "recurrent", "shared", "BPTT", "chain", "clipping",
+        "vanishing", "relu", "identity", "forget", "update", "cell state", "output", "GRU",
+        "stacking", "temporal", "inter-layer", "transfer",
+    ):  # fmt: skip
         assert topic in parts, topic
 
 

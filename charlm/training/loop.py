@@ -39,7 +39,7 @@ class Loop:
     save(state, best) writes a checkpoint, as `best` too if asked; evaluate() measures on the
     validation text, None without one; sample(step) writes a little text; log(record) appends
     to metrics.jsonl; go_back() restores the last good state, on disk too, and returns it;
-    through_time(step) looks at the gradient and the gates, None where the task has no time.
+    through_time(step) looks at the gradient and the gates, None where nothing recurs.
     """
 
     task: Task

@@ -249,6 +249,18 @@ def test_any_run_can_be_followed(settings, tiny_text, tmp_path):
     assert all(value is not None and value > 0 for value in flow["state"]["h"])
 
 
+def test_a_network_without_recurrence_has_no_gradient_through_time(tiny_text, tmp_path):
+    charlm.train([tiny_text], tmp_path / "run", steps=4, cell="conv", hidden_size=8, batch_size=2,
+                 bptt=16, report_every=2, threads=1, precision="fp32")  # fmt: skip
+    done = call("gradients", tmp_path / "run", *QUICK)
+    assert done.code == 2 and "no connections through time" in done.err
+    train = [r for r in charlm.api.history(tmp_path / "run").records if r["split"] == "train"]
+    assert len(train) == 2 and not any("gradient_carried" in record for record in train)
+    done = call("report", tmp_path / "run", "--out", tmp_path / "a.html")
+    assert done.code == 0
+    assert "How far back it learns" not in (tmp_path / "a.html").read_text("utf-8")
+
+
 def test_every_option_of_fresh_networks_changes_what_is_found(tmp_path, words):
     base = ("--network", "tanh", "--hidden-size", "8", *QUICK)
     usual = flows_of(*base)["networks"]
