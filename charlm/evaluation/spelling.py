@@ -2,15 +2,18 @@
 
 For a word w in its context and a candidate c, the gain in nats is
 
-    g(c) = log p(context with c) - log p(context with w) + log p(w | c)
+    g(c) = a (log p(context with c) - log p(context with w)) + b log n(c) + log p(w | c)
 
-with the error model of `text.spelling_errors` and the language model's price of a piece of the
-text, some words to the left and to the right; with a backward run beside it, the mean of what
-both charge. A word is corrected where the best gain is above a threshold: the smallest that
-changes no more than a given share of the words of a text that is right. It may be below zero:
-where that text has few words that the list has not, such a word is an error before it is read.
+with the error model of `text.spelling_errors`, the count n of the candidate, and the language
+model's price of a piece of the text, some words to the left and to the right; with a backward
+run beside it, the mean of what both charge. The model counts for half, as it is surer than it
+should be (scripts/LOG.md). A word is corrected where the best gain is above a threshold: the
+smallest that changes no more than a given share of the words of a text that is right. It may be
+below zero: where that text has few words that the list has not, such a word is an error before
+it is read.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +25,8 @@ from charlm.text.tokenizers.word_split import Splitting
 from charlm.text.word_list import Place, WordList, words_in
 
 LEFT, RIGHT = 60, 40  # characters of context
+TRUST = 0.5  # a: of the language model
+COMMON = 0.2  # b: of how often a candidate was seen
 _LINES = 64  # read at once
 _ENOUGH = 200  # unknown words of a right text, to choose a threshold by
 
@@ -129,7 +134,7 @@ class Corrector:
             at += 1 + len(candidates)
             one.choices = sorted(
                 (
-                    Choice(candidate, float(word - other) - candidate.cost)
+                    Choice(candidate, _gain(float(word - other), candidate))
                     for candidate, other in zip(candidates, others, strict=True)
                 ),
                 key=lambda choice: -choice.gain,
@@ -167,6 +172,10 @@ class Corrector:
             pieces += [line[at:begin], candidate.text]
             at, one.corrected = end, True
         return "".join([*pieces, line[at:]])
+
+
+def _gain(by_model: float, candidate: Candidate) -> float:
+    return TRUST * by_model + COMMON * math.log(candidate.count) - candidate.cost
 
 
 def threshold_for(gains: Sequence[float], allowed: int) -> float:

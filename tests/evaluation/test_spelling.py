@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.evaluation.spelling import LEFT, RIGHT, Corrector, threshold_for
+from charlm.evaluation.spelling import COMMON, LEFT, RIGHT, TRUST, Corrector, threshold_for
 from charlm.text.spelling_errors import SPLIT, cost
 from charlm.text.tokenizers.word_split import Splitting
 from charlm.text.word_list import WordList, words_in
@@ -37,22 +37,23 @@ def corrected(by, *lines):
 
 
 def test_the_gain_is_its_definition():
-    a, b = Reader({"cat s": 40}), Reader({"mat": 6})
+    a, b = Reader({"cat s": 60}), Reader({"mat": 6})
     (line,) = corrector(a, b).lines(["the xat sat\n"])
     (unknown,) = line.unknown
     gains = {choice.candidate.text: choice.gain for choice in unknown.choices}
-    assert gains["cat"] == pytest.approx(np.log(2) * 40 / 2 - cost("xat", "cat"))
-    assert gains["mat"] == pytest.approx(np.log(2) * 6 / 2 - cost("xat", "mat"))
-    assert gains["rat"] == pytest.approx(-cost("xat", "rat"))
+    common = COMMON * np.log(3)
+    assert gains["cat"] == pytest.approx(TRUST * np.log(2) * 60 / 2 + common - cost("xat", "cat"))
+    assert gains["mat"] == pytest.approx(TRUST * np.log(2) * 6 / 2 + common - cost("xat", "mat"))
+    assert gains["rat"] == pytest.approx(common - cost("xat", "rat"))
     assert line.text == "the cat sat\n" and unknown.corrected and line.words == 3
     assert a.read == b.read
 
 
 def test_what_gains_too_little_stays():
-    like = {"cat": 20}
-    gain = np.log(2) * 20 - cost("xat", "cat")
+    like = {"cat": 40}
+    gain = TRUST * np.log(2) * 40 + COMMON * np.log(3) - cost("xat", "cat")
     assert corrected(corrector(Reader(like), threshold=gain - 0.01), "a xat") == ["a cat"]
-    assert corrected(corrector(Reader(like), threshold=gain), "a xat") == ["a xat"]
+    assert corrected(corrector(Reader(like), threshold=gain + 1e-9), "a xat") == ["a xat"]
 
 
 def test_words_of_the_list_are_left_alone_and_everything_between_them():
@@ -68,11 +69,12 @@ def test_splits_and_joins():
     by = corrector(Reader({"the cat": 1}))
     (line,) = by.lines(["thecat"])
     # One character more, which the reader charges for.
-    assert line.unknown[0].gain == pytest.approx(np.log(2) * (1 - 1) - SPLIT)
+    wanted = TRUST * np.log(2) * (1 - 1) + COMMON * np.log(3) - SPLIT
+    assert line.unknown[0].gain == pytest.approx(wanted)
 
 
 def test_a_word_that_one_correction_took_is_not_corrected_again():
-    found = corrected(corrector(Reader({"together": 90, "bat": 20})), "bta toge ther bta")
+    found = corrected(corrector(Reader({"together": 90, "bat": 40})), "bta toge ther bta")
     assert found == ["bat together bat"]
 
 
