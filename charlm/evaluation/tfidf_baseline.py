@@ -23,7 +23,7 @@ from charlm.text.near_duplicates import UNSPACED
 CANDIDATES: Final = (1.0, 10.0, 100.0, 1000.0)
 USUAL: Final = 10.0
 _WORD: Final = f"[{UNSPACED}]|[^\\W{UNSPACED}]{{2,}}"
-_MANY: Final = 500  # texts, from which on a word of one text only is left out
+_MANY: Final = 5_000  # texts, from which on a word of one text only is left out
 _MOST_WEIGHTS: Final = 4_000_000  # features x classes; the solver holds some 25 arrays of them
 
 

@@ -16,6 +16,7 @@ MOST_COMPARED texts, only the latest of them are looked at: a bound on the time 
 data written from one form, where groups of that size could fall apart.
 """
 
+import hashlib
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -45,18 +46,18 @@ def words(text: str) -> list[str]:
 
 def groups_of_near_duplicates(texts: Sequence[str]) -> list[int]:
     """For each text the number of its group: the place of the first text in it."""
-    first: dict[tuple[str, ...], int] = {}
+    first: dict[bytes, int] = {}  # by the words of a text: their hash, for it may be long
     vocabulary: dict[str, int] = {}
     groups = _Groups(len(texts))
     distinct: list[tuple[int, Hashes]] = []
     for place, text in enumerate(texts):
-        key = tuple(words(text))
+        known = [vocabulary.setdefault(word, len(vocabulary)) for word in words(text)]
+        ids = np.array(known, np.uint64)
+        key = hashlib.blake2b(ids.tobytes(), digest_size=16).digest()
         if (same := first.setdefault(key, place)) != place:
             groups.join(same, place)
-            continue
-        ids = [vocabulary.setdefault(word, len(vocabulary)) for word in key]
-        distinct.append((place, _shingles(np.array(ids, np.uint64))))
-    first.clear()
+        else:
+            distinct.append((place, _shingles(ids)))
     for one, other in _near(distinct, groups):
         groups.join(one, other)
     return [groups.of(place) for place in range(len(texts))]
