@@ -2,16 +2,18 @@
 
 charlm.train(["notes.txt"], "runs/notes", minutes=5)
 charlm.load("runs/notes").generate("The patient ", length=200)
+charlm.finetune_classifier("runs/notes", "specialties.csv", "runs/specialty")
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charlm.api import load, train
+    from charlm.api import finetune_classifier, load, train
+    from charlm.classifying.loaded import ClassifierModel
     from charlm.loaded import Model
 
 __version__ = "0.1.0"
-__all__ = ["Model", "__version__", "load", "train"]
+__all__ = ["ClassifierModel", "Model", "__version__", "finetune_classifier", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charlm import launched, registry
+from charlm.classifying.calls import finetune_classifier as finetune_classifier
+from charlm.classifying.calls import plan_classifier as plan_classifier
+from charlm.classifying.loaded import ClassifierModel, network_of
 from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
 from charlm.gradient_settings import FreshSettings, GradientSettings
 from charlm.loaded import Model
-from charlm.precedence import Layer, build, read_preset
+from charlm.precedence import build, named_settings, read_preset
 from charlm.runs.directory import is_run
 from charlm.runs.export import export_run, read_model
 from charlm.runs.history import History
-from charlm.settings import nearest
 from charlm.training.listener import Listener
 
 if TYPE_CHECKING:
@@ -147,8 +149,10 @@ def export(run: str | Path, file: str | Path) -> None:
     # Nothing of where it came from.
     config = asdict(stored.config.with_values({"model.init_from": None}))
     # Regularisation: what zoneout does stays part of the model.
-    parts = ("tokenizer", "model", "regularisation")
-    export_run(run, file, {name: config[name] for name in parts})
+    parts = {name: config[name] for name in ("tokenizer", "model", "regularisation")}
+    if isinstance(stored, ClassifierModel):
+        parts |= stored.own_parts()
+    export_run(run, file, parts)
 
 
 def history(run: str | Path) -> History:
@@ -202,18 +206,12 @@ def gradients(
 
 
 def load(run: str | Path) -> "Model":
-    """The best model of a run (else its last), or an exported one. RunError."""
-    return Model(read_model(run))
+    """The best model of a run (else its last), or an exported one; of a classifier's run a
+    `ClassifierModel`. RunError."""
+    return network_of(read_model(run))
 
 
 def _configuration(preset: str | None, settings: Mapping[str, Any]) -> tuple[Config, list[str]]:
-    keys = {field.name: key for key, field in SETTINGS.items()}
-    for name in settings.keys() - keys.keys():
-        raise UsageError(f"there is no setting {name}{nearest(name, list(keys))}")
-    values = {
-        keys[name]: str(value) if isinstance(value, Path) else value
-        for name, value in settings.items()
-    }
     layers = [] if preset is None else [read_preset(preset)]
-    layers.append(Layer("options", values))
+    layers.append(named_settings(settings, Config))
     return build(layers), [key for layer in layers for key in layer.values]

@@ -2,10 +2,8 @@
 
 import math
 import shlex
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from charlm import registry
@@ -21,7 +19,8 @@ from charlm.model.language_model import LanguageModel
 from charlm.planning import architecture_of, rates_of
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory
-from charlm.runs.metrics import MetricsLog, read_metrics, truncate_after
+from charlm.runs.metrics import MetricsLog
+from charlm.saved_training import SavedTraining
 from charlm.settings import AUTO
 from charlm.storage.atomic import write_atomically
 from charlm.text.token_cache import TokenCache
@@ -77,8 +76,8 @@ class Assembly:
         self.ranks.start(str(self.run.path.absolute()))
         if checkpoint is None and source is not None:
             self._start_from(source)
-        self._put_all_back(checkpoint or self._beginning())
-        loop = self._loop(self._restored(checkpoint))
+        self.saved.put_all_back(checkpoint or self.saved.beginning())
+        loop = self._loop(self.saved.restored(checkpoint))
         try:
             loop.run()
             self.ranks.end()
@@ -133,6 +132,16 @@ class Assembly:
             self.model.named_parameters(), o.lr, r.weight_decay
         )
         self.averages = Averages(list(self.model.parameters()), rule_for(o.optimizer, o.ema))
+        self.saved = SavedTraining(
+            self.run,
+            self.model,
+            self.optimizer,
+            self.averages,
+            self.task,
+            self._fresh_model,
+            self.ranks,
+            batches.share,
+        )
         self.measurement = RunMeasurement(
             self.model, self.tokenizer, self.cache, self.interruption.check, self.listener.say
         )
@@ -153,58 +162,11 @@ class Assembly:
             f"{found.shared:,} of {found.tokens:,} tokens have their rows from "
             f"{source.stored.path}; the others start at the mean"
         )
-        self._save(TrainingState(), best=False, also=("begin",))
+        self.saved.save(TrainingState(), best=False, also=("begin",))
 
     def put_back(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Everything as it was then."""
-        parts = self.model, self.optimizer, self.averages, self.task
-        checkpointing.restore(checkpoint, *parts, self.task.batches.share)
-
-    def _put_all_back(self, checkpoint: checkpoints.Checkpoint) -> None:
-        """The same in all processes."""
-        self.put_back(checkpoint)
-        self.ranks.load(checkpoint.groups, checkpoint.step)
-
-    def _beginning(self) -> checkpoints.Checkpoint:
-        """Before the first step, with the weights that are there now."""
-        carried = {
-            name: np.zeros((self.task.batches.batch_size, *part.shape[1:]), np.float32)
-            for name, part in self.task.carried().items()
-        }
-        weights = checkpointing.weights_of(self.model)
-        groups = {"weights": weights, "optimizer": {}, "carried": carried}
-        return checkpoints.Checkpoint(0, groups, {}, self.run.path)
-
-    def _restored(
-        self, checkpoint: checkpoints.Checkpoint | None
-    ) -> tuple[TrainingState, Evaluations]:
-        """Where the checkpoint left off."""
-        state = TrainingState()
-        if checkpoint is not None:
-            state = TrainingState.from_dict(checkpoint.state, str(checkpoint.path))
-        truncate_after(self.run.metrics_path, state.step)
-        records = read_metrics(self.run.metrics_path)
-        if any(r["step"] == state.step and r.get("split") == "train" for r in records):
-            state.close_report()
-        return state, Evaluations.of(records)
-
-    def _go_back(self) -> tuple[TrainingState, Evaluations]:
-        """The last good state: the best checkpoint or, without one, the beginning.
-
-        Both are the same wherever the run was killed and resumed. `last`, if there is one, becomes
-        that checkpoint, so a process killed from here on comes to the same divergence again.
-        """
-        for name in ("best", "begin"):
-            if checkpoints.linked_step(self.run, name) is not None:
-                checkpoints.go_back(self.run, name)
-                checkpoint = checkpoints.load(self.run, "last")
-                self._put_all_back(checkpoint)
-                return self._restored(checkpoint)
-        self.model.load_state_dict(self._fresh_model().state_dict())
-        self._put_all_back(self._beginning())
-        if checkpoints.linked_step(self.run, "last") is not None:
-            self._save(TrainingState(), best=False)
-        return self._restored(None)
+        self.saved.put_back(checkpoint)
 
     def _loop(self, begin: tuple[TrainingState, Evaluations]) -> Loop:
         o, b = self.config.optimisation, self.config.budget
@@ -234,28 +196,17 @@ class Assembly:
             report_every=b.report_every,
             save_every=b.save_every,
             patience=b.patience,
-            save=self._save,
+            save=self.saved.save,
             evaluate=self.measurement.valid if "valid" in self.cache.parts else None,
             sample=self._sample,
             log=MetricsLog(self.run.metrics_path, self.listener.say).append,
-            go_back=self._go_back,
+            go_back=self.saved.go_back,
             listener=listener,
             interruption=self.interruption,
             through_time=self.task.through_time if self.model.layers.cell.recurrent else None,
             ranks=self.ranks,
             state=state,
             evaluations=evaluations,
-        )
-
-    def _save(self, state: TrainingState, best: bool, also: Sequence[str] = ()) -> None:
-        groups = checkpointing.groups(self.model, self.optimizer, self.averages, self.task)
-        carried = self.ranks.collected(self.task.carried(), self.config.optimisation.batch_size)
-        checkpoints.save(
-            self.run,
-            state.step,
-            groups | {"carried": checkpointing.arrays_of(carried)},
-            state.as_dict(),
-            ("last", "best", *also) if best else ("last", *also),
         )
 
     def _sample(self, step: int) -> str:

@@ -7,7 +7,7 @@ configuration together from preset, file and options, and reads and writes TOML.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from charlm import registry
 from charlm.config_text import Corpus, Tokenizer
@@ -227,7 +227,7 @@ class Config:
     optimisation: Optimisation = field(default_factory=Optimisation)
     budget: Budget = field(default_factory=Budget)
 
-    def with_values(self, values: Mapping[str, Any]) -> "Config":
+    def with_values(self, values: Mapping[str, Any]) -> Self:
         """A copy with dotted keys replaced; the values are taken as they are."""
         sections: dict[str, dict[str, Any]] = {}
         for key, value in values.items():

@@ -5,7 +5,7 @@ draws does not depend on what other places do.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,15 +42,23 @@ class Draws:
     """The random choices of one step of one run.
 
     `share`: only these streams are here, and what is drawn for each stream is what a process
-    that reads them all would draw for it. None: they are all here.
+    that reads them all would draw for it. None: they are all here. `part`: of one of several
+    alike in the network.
     """
 
     seed: int
     step: int
     share: Share | None = None
+    part: str = ""
+
+    def of(self, part: str) -> "Draws":
+        """Those of one part, whose places have the names that they have in every other."""
+        return replace(self, part=f"{self.part}{part} ")
 
     def _sequence(self, place: str) -> np.random.SeedSequence:
-        return np.random.SeedSequence([self.seed, self.step, zlib.crc32(place.encode())])
+        return np.random.SeedSequence(
+            [self.seed, self.step, zlib.crc32((self.part + place).encode())]
+        )
 
     def numpy(self, place: str) -> np.random.Generator:
         """A NumPy generator of its own for `place`."""

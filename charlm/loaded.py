@@ -1,29 +1,29 @@
 """A trained model, ready to write, measure and score. Writing imports no torch."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charlm.adaptation import CacheSettings, DynamicSettings
-from charlm.errors import DataError, RunError, UsageError
+from charlm.errors import DataError, UsageError
 from charlm.generation.context import StepDecoder
 from charlm.generation.decoders import decoder_in
 from charlm.generation.generate import WRITINGS, generate_many
 from charlm.generation.settings import GenerationSettings, settings_of
 from charlm.generation.writing import Piece
 from charlm.looking import LookSettings
-from charlm.precedence import Layer, build
-from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
+from charlm.stored_network import StoredNetwork
 from charlm.text.lines import line_batches
 from charlm.text.token_cache import prepare_whole
-from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from charlm.evaluation.figures import Figures
     from charlm.evaluation.looking import Look
     from charlm.evaluation.scoring import ScoredLine
@@ -36,36 +36,12 @@ def _ignore(message: str) -> None:
     """Nobody is told."""
 
 
-class Model:
+class Model(StoredNetwork):
     """A trained model: writes, measures, scores."""
 
     def __init__(self, stored: StoredModel) -> None:
-        self.stored = stored
+        super().__init__(stored)
         self._decoders: dict[str, StepDecoder] = {}
-        values = {
-            f"{section}.{name}": value
-            for section, entries in stored.config.items()
-            if isinstance(entries, Mapping)
-            for name, value in entries.items()
-        }
-        try:
-            self.config = build([Layer(str(stored.path), values)], resolved=True)
-        except UsageError as error:
-            raise RunError(error.what, "The run was changed; restore it from a copy.") from error
-        self.tokenizer: Tokenizer = load_tokenizer(stored.tokenizer_files)
-        if self.config.tokenizer.tokenizer != self.tokenizer.kind:
-            raise RunError(
-                f"{stored.path}: the configuration has the tokenizer "
-                f"{self.config.tokenizer.tokenizer}, and there is one of {self.tokenizer.kind}",
-                "The run was changed; restore it from a copy.",
-            )
-        size = stored.weights.get("embedding.weight")
-        if size is None or len(size) != self.tokenizer.vocabulary_size:
-            raise RunError(
-                f"{stored.path}: the tokenizer has {self.tokenizer.vocabulary_size} tokens, and "
-                f"the weights have {0 if size is None else len(size)}",
-                "Weights and tokenizer are of different runs; restore them from a copy.",
-            )
 
     def decoder(self, precision: str = "auto", say: Callable[[str], None] = _ignore) -> StepDecoder:
         """Steps token by token, without torch; the precision as in `generation.settings`."""
@@ -73,6 +49,10 @@ class Model:
             weights = self.stored.weights
             self._decoders[precision] = decoder_in(precision, self.config, weights, say)
         return self._decoders[precision]
+
+    def check(self) -> None:
+        """RunError where its weights are not those of its configuration."""
+        self.decoder("fp32")
 
     @cached_property
     def language_model(self) -> "LanguageModel":
@@ -270,22 +250,12 @@ class Model:
         chosen, direction = settings or LookSettings(), self.config.model.direction
         return look(model, self.tokenizer, text, chosen, units, follow, direction, say)
 
-    def info(self) -> dict[str, Any]:
-        """Configuration, sizes and scores: the keys of `charlm info --json`."""
-        stored = self.stored
-        found: dict[str, Any] = {
-            "run": str(stored.path),
-            "kind": stored.kind,
-            "step": stored.step,
-            "parameters": sum(int(array.size) for array in stored.weights.values()),
-            "vocabulary_size": self.tokenizer.vocabulary_size,
-            "config": {
-                section: entries
-                for section, entries in asdict(self.config).items()
-                if section in stored.config
-            },
-        }
-        if stored.kind == "run":
-            summary = RunDirectory.open(stored.path).read_summary()
-            found["summary"] = summary and {**summary, "run": str(stored.path)}
-        return found
+    def embed(self, texts: Sequence[str], pooling: str | None = None, **how: Any) -> "np.ndarray":
+        """Vectors (N, F): the last output of each text, their mean, largest, or (concat, the
+        default) all three. `how`: precision, threads, device, kernel."""
+        from charlm.evaluation.device import put_to_work
+        from charlm.evaluation.reading_texts import texts_to_read, vectors_of
+
+        model = put_to_work(self.language_model, **how)
+        ids = texts_to_read(texts, self.tokenizer, [self.config.model.direction])
+        return vectors_of([model], pooling or "concat", ids)

@@ -9,14 +9,16 @@ from typing import BinaryIO
 import torch
 
 from charlm import launched
-from charlm.config import SETTINGS, Config
+from charlm.classifier_settings import SECTION
+from charlm.config import Config
 from charlm.errors import RunError, UsageError
 from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture
-from charlm.precedence import build, needing_validation, read_toml
+from charlm.precedence import Kind, needing_validation, stored_configuration
 from charlm.runs.directory import RunDirectory
-from charlm.settings import AUTO
+from charlm.settings import AUTO, fields_of
+from charlm.storage.reading import parse_toml
 from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
 from charlm.training import precision, sizing
@@ -105,7 +107,7 @@ def read_text(
     return prepare(
         request.sources,
         folder=folder,
-        fit_or_tokenizer=_tokenizer_settings(request.config),
+        fit_or_tokenizer=tokenizer_settings(request.config),
         valid=[corpus.valid] if corpus.valid else None,
         test=[corpus.test] if corpus.test else None,
         valid_fraction=corpus.valid_fraction,
@@ -119,7 +121,7 @@ def read_text(
     )
 
 
-def _tokenizer_settings(config: Config) -> TokenizerSettings:
+def tokenizer_settings(config: Config) -> TokenizerSettings:
     given = {name: value for name, value in asdict(config.tokenizer).items() if value != AUTO}
     return TokenizerSettings(kind=given.pop("tokenizer"), **given)
 
@@ -160,22 +162,26 @@ def check_device(name: str) -> None:
 
 def stored_config(run: RunDirectory) -> Config:
     """The resolved configuration of a run. RunError if it is damaged."""
-    try:
-        return build([read_toml(run.config_text, str(run.config_path))], resolved=True)
-    except UsageError as error:
-        raise RunError(error.what, "The run's config.toml was changed; restore it.") from error
+    tree = parse_toml(run.config_text, run.config_path)
+    if SECTION in tree:
+        raise RunError(
+            f"{run.path} is a classifier's run",
+            "Go on with it by `charlm finetune-classify --resume`, or choose another --out.",
+        )
+    return stored_configuration(tree, str(run.config_path), Config)
 
 
-def resumed(stored: Config, request: Request) -> Config:
+def resumed(stored: Kind, given: Config, keys: Sequence[str], out: Path) -> Kind:
     """The stored configuration with what may change on resuming: budget, threads, reports.
 
     Limits that are given take the place of all those that are not. UsageError where no limit
     is left, or the device is not there.
     """
+    settings = fields_of(type(stored))
     changes = {
-        key: request.config.get(key)
-        for key in request.given
-        if not SETTINGS[key].setting.identity and request.config.get(key) != AUTO
+        key: given.get(key)
+        for key in keys
+        if not settings[key].setting.identity and given.get(key) != AUTO
     }
     limits = {"budget.epochs", "budget.steps", "budget.minutes"}
     if limits & set(changes):
@@ -184,7 +190,7 @@ def resumed(stored: Config, request: Request) -> Config:
     b = config.budget
     if b.epochs is None and b.steps is None and b.minutes is None:
         raise UsageError(
-            f"{request.out} would have no end: no --epochs, --steps or --minutes is left",
+            f"{out} would have no end: no --epochs, --steps or --minutes is left",
             "Give one of them.",
         )
     check_device(config.optimisation.device)

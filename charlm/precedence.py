@@ -7,12 +7,14 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from charlm import registry
 from charlm.config import SETTINGS, Config
-from charlm.errors import UsageError
-from charlm.settings import AUTO, BadValue, Field, nearest
+from charlm.errors import RunError, UsageError
+from charlm.settings import AUTO, BadValue, Field, fields_of, nearest
+
+Kind = TypeVar("Kind", bound=Config)
 
 PRESETS = Path(__file__).parent / "presets"
 # Without these nobody knows the network of a run. What else is `auto` in a run's configuration
@@ -31,26 +33,28 @@ class Layer:
     values: Mapping[str, Any]  # dotted key -> value as it was given
 
 
-def build(layers: Iterable[Layer], resolved: bool = False) -> Config:
+def build(layers: Iterable[Layer], resolved: bool = False, kind: type[Config] = Config) -> Config:
     """The configuration that the layers make, the later ones winning.
 
     `resolved`: it is a run's own, where `auto` has given a value even to what is not used.
     Raises UsageError naming every problem of every layer at once.
     """
+    config = kind()
+    settings = fields_of(kind)
     values: dict[str, Any] = {}
     problems: list[str] = []
     for layer in layers:
         for key, given in layer.values.items():
-            entry = SETTINGS.get(key)
+            entry = settings.get(key)
             if entry is None:
-                problems.append(f"{layer.source}: no setting {key}{nearest(key, list(SETTINGS))}")
+                problems.append(f"{layer.source}: no setting {key}{nearest(key, list(settings))}")
                 continue
             try:
                 values[key] = entry.setting.read(given, entry.kind)
             except BadValue as error:
                 name = entry.option if layer.source == "options" else f"{layer.source}: {key}"
                 problems.append(f"{name} is {given}; needed: {error}")
-    config = Config().with_values(values)
+    config = config.with_values(values)
     if resolved:
         problems += [
             f"{key} is auto; needed: {entry.setting.needed(entry.kind)}, chosen"
@@ -64,6 +68,22 @@ def build(layers: Iterable[Layer], resolved: bool = False) -> Config:
             "\n".join(problems), "`charlm train --help` shows every setting with its range."
         )
     return config
+
+
+def stored_configuration(tree: Mapping[str, Any], where: str, kind: type[Kind]) -> Kind:
+    """The configuration that a run or an exported file holds. RunError where it is none."""
+    values = {
+        f"{section}.{name}": value
+        for section, entries in tree.items()
+        if isinstance(entries, Mapping)
+        for name, value in entries.items()
+    }
+    try:
+        found = build([Layer(where, values)], resolved=True, kind=kind)
+    except UsageError as error:
+        raise RunError(error.what, "The run was changed; restore it from a copy.") from error
+    assert isinstance(found, kind)
+    return found
 
 
 def _contradictions(config: Config) -> list[str]:
@@ -183,6 +203,18 @@ def needing_validation(config: Config) -> list[str]:
     return [option for option, there in given.items() if there]
 
 
+def named_settings(settings: Mapping[str, Any], kind: type[Config]) -> Layer:
+    """Settings by the names of their options. UsageError: a name that none has."""
+    keys = {field.name: key for key, field in fields_of(kind).items()}
+    for name in settings.keys() - keys.keys():
+        raise UsageError(f"there is no setting {name}{nearest(name, list(keys))}")
+    values = {
+        keys[name]: str(value) if isinstance(value, Path) else value
+        for name, value in settings.items()
+    }
+    return Layer("options", values)
+
+
 def read_toml(text: str, source: str) -> Layer:
     """A TOML configuration as a layer. Raises UsageError where it is not TOML."""
     try:
@@ -244,10 +276,11 @@ def differing(stored: Config, given: Config, keys: Iterable[str]) -> list[Field]
 
     Only what makes a run what it is counts: budget, threads and reports may change.
     """
+    settings = fields_of(type(stored))
     return [
-        SETTINGS[key]
+        settings[key]
         for key in keys
-        if SETTINGS[key].setting.identity
+        if settings[key].setting.identity
         and given.get(key) != AUTO
         and given.get(key) != stored.get(key)
     ]

@@ -52,6 +52,14 @@ TEMPORAL_DROPOUTS = {
     "zoneout": "charlm.model.dropout:zoneout",
 }
 
+# What a classifier makes of a text's outputs, in as many parts as are named.
+POOLINGS = {
+    "last": "charlm.model.pooling:last",
+    "mean": "charlm.model.pooling:mean",
+    "max": "charlm.model.pooling:largest",
+    "concat": "charlm.model.pooling:concat",
+}
+
 INITIALISATIONS = {
     "default": "charlm.model.initialisation:default",
     "orthogonal": "charlm.model.initialisation:orthogonal",

@@ -152,9 +152,13 @@ def read_settings(values: Any, hint: str) -> None:
         object.__setattr__(values, field.name, value)
 
 
-@cache
 def fields_of(config_type: type) -> dict[str, Field]:
     """Every setting of a configuration by its dotted key, in order of declaration."""
+    return _fields_of(config_type)
+
+
+@cache
+def _fields_of(config_type: type) -> dict[str, Field]:
     found: dict[str, Field] = {}
     for section in fields(config_type):
         section_type = section.type

@@ -55,6 +55,22 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
             run.discard_unless_begun()
 
 
+def train_prepared(
+    run: RunDirectory,
+    request: Request,
+    tokenizer: Tokenizer,
+    listener: Listener,
+    interruption: Interruption,
+) -> dict[str, Any]:
+    """Train on the text that the cache of `run` holds already, or go on with that; the summary."""
+    with run.lock():
+        work = _Run(run, request, listener, interruption, Ranks())
+        if (run.path / "config.toml").exists():
+            return work.resume()
+        read = TokenCache.open(run.cache), tokenizer
+        return work.start(source_of(request.config), read)
+
+
 def _refuse_own_source(request: Request) -> None:
     """UsageError where the run to be replaced is the one whose weights are to begin with."""
     source = request.config.model.init_from
@@ -130,7 +146,7 @@ class _Run:
         stored = stored_config(self.run)
         self._refuse_changes(stored)
         summary = self.run.read_summary()
-        config = resumed(stored, self.request)
+        config = resumed(stored, self.request.config, self.request.given, self.request.out)
         if summary is not None and ends(config) == ends(stored):
             self.listener.say(f"{self.run.path} is finished; give a larger budget to go on.")
             return {**summary, "run": str(self.run.path)}

@@ -11,16 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from charlm.classifier_settings import CLASSES, SECTION, ClassifierConfig
+from charlm.classifying.loaded import network_of
 from charlm.config import Config
-from charlm.errors import CharlmError, RunError, UsageError
-from charlm.loaded import Model
-from charlm.precedence import build, read_toml
+from charlm.errors import CharlmError, RunError
+from charlm.precedence import stored_configuration
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel, read_model
 from charlm.runs.manifest import written_by
 from charlm.runs.metrics import damaged_lines, read_metrics
 from charlm.storage.reading import parse_toml
+from charlm.text.direction import FORWARD
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import load_tokenizer
 
@@ -60,7 +62,7 @@ def verify(path: str | Path) -> Verification:
     """Read and compare all of a run, or of an exported file. RunError where there is none."""
     if os.path.isfile(path):
         remedy = f"charlm export RUN {shlex.quote(str(path))}"
-        part = _part("model", lambda: Model(read_model(path)).decoder("fp32"), remedy)
+        part = _part("model", lambda: network_of(read_model(path)).check(), remedy)
         return Verification(str(path), "file", [part], part.wrong is None, False)
     run = RunDirectory.open(path)
     config, tokenizer = _read(lambda: _config(run)), _read(run.read_tokenizer)
@@ -126,8 +128,16 @@ def _remade(run: RunDirectory, name: str) -> str:
 
 
 def _resumed(run: RunDirectory, before: str = "") -> str:
-    again = f"charlm train --resume --out {_word(run.path)}"
+    verb = "finetune-classify" if _is_classifier(run) else "train"
+    again = f"charlm {verb} --resume --out {_word(run.path)}"
     return f"{before} && {again}" if before else again
+
+
+def _is_classifier(run: RunDirectory) -> bool:
+    try:
+        return SECTION in parse_toml(run.config_text, run.config_path)
+    except CharlmError:
+        return False
 
 
 def _without_damaged_lines(run: RunDirectory) -> str:
@@ -136,9 +146,14 @@ def _without_damaged_lines(run: RunDirectory) -> str:
 
 
 def _config(run: RunDirectory) -> Config:
+    tree = parse_toml(run.config_text, run.config_path)
+    kind: type[Config] = Config
+    if SECTION in tree:
+        kind = ClassifierConfig
+        tree.pop(CLASSES, None)
     try:
-        return build([read_toml(run.config_text, str(run.config_path))], resolved=True)
-    except UsageError as error:
+        return stored_configuration(tree, str(run.config_path), kind)
+    except RunError as error:
         raise RunError(error.what) from error
 
 
@@ -168,7 +183,7 @@ def _check_checkpoint(
     for group in ("weights", *({"raw"} & found.groups.keys())):
         arrays = found.groups.get(group, {})
         stored = StoredModel("run", config, tokenizer(), arrays, step, found.path, {})
-        Model(stored).decoder("fp32")
+        network_of(stored).check()
     weights = found.groups["weights"]
     for name, array in found.groups.get("optimizer", {}).items():
         weight = weights.get(name.rpartition("/")[0])
@@ -201,4 +216,11 @@ def _links(run: RunDirectory, whole: list[int]) -> dict[str, Part]:
 def _check_cache(
     run: RunDirectory, config: Callable[[], Config], tokenizer: Callable[[], dict[str, bytes]]
 ) -> None:
-    TokenCache.open(run.cache).verify(config().model.direction, tokenizer())
+    found = config()
+    if isinstance(found, ClassifierConfig):
+        from charlm.classifying.labelled_cache import open_texts
+
+        open_texts(run.cache)  # each encoder turns the texts round for itself
+        TokenCache.open(run.cache).verify(FORWARD, tokenizer())
+    else:
+        TokenCache.open(run.cache).verify(found.model.direction, tokenizer())

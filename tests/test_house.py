@@ -29,6 +29,7 @@ FLOW = (
         "looking",
         "correcting",
         "gradient_settings",
+        "classifier_settings",
     },
     {"text"},
     {"model"},
@@ -36,6 +37,9 @@ FLOW = (
     {"runs"},
     {"generation", "evaluation"},
     {
+        "stored_network",
+        "saved_training",
+        "classifying",
         "planning",
         "assembly",
         "training_run",
@@ -70,6 +74,8 @@ AT_WORK = {
     "assembly",
     "training_run",
     "training_beside",
+    "saved_training",
+    "classifying",
 }
 COMPILED = {f"generation/native/{name}.py" for name in ("products", "pointwise", "steps")}
 

@@ -11,12 +11,13 @@ from charlm.cli.verbs import (
     Context,
     SharedSettings,
     given,
+    open_or_standard_input,
     parameter,
     point_out_unused_pipe,
     settings_options,
     standard_input,
 )
-from charlm.errors import DataError, UsageError
+from charlm.errors import UsageError
 from charlm.generation.settings import GenerationSettings, SamplingSettings, settings_of
 
 _SHARED = SharedSettings("corpus.encoding", "corpus.errors")  # of prompts that are read
@@ -123,16 +124,9 @@ def _prompts(context: Context, values: Mapping[str, Any]) -> Iterable[list[str]]
     check_decoding(**how)
     say = context.messages.say
     if file is not None:
-        stream = standard_input("the prompts") if file == "-" else _open(file)
+        stream = open_or_standard_input(file, "the prompts")
         name = "standard input" if file == "-" else file
         batches = line_batches(stream, _TOGETHER, _CHARACTERS, name=name, say=say, **how)
         return ([line.removesuffix("\n") for line in batch] for batch in batches)
     text = decoded(standard_input("the prompt"), name="standard input", say=say, **how)
     return [["".join(text).removesuffix("\n")]]
-
-
-def _open(file: str) -> Any:
-    try:
-        return open(file, "rb")
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}", "Check the path.") from error

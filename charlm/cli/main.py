@@ -7,11 +7,14 @@ import typer
 
 from charlm import __version__
 from charlm.cli import (
+    classify,
     compare,
     correct,
     doctor,
+    embed,
     evaluate,
     export,
+    finetune_classify,
     generate,
     gradients,
     info,
@@ -59,6 +62,9 @@ verb(app, "evaluate", evaluate.PARAMETERS)(evaluate.evaluate)
 verb(app, "score", score.PARAMETERS)(score.score)
 verb(app, "correct", correct.PARAMETERS)(correct.correct)
 verb(app, "look", look.PARAMETERS)(look.look)
+verb(app, "finetune-classify", finetune_classify.PARAMETERS)(finetune_classify.finetune_classify)
+verb(app, "classify", classify.PARAMETERS)(classify.classify)
+verb(app, "embed", embed.PARAMETERS)(embed.embed)
 verb(app, "info", info.PARAMETERS)(info.info)
 verb(app, "export", export.PARAMETERS)(export.export)
 verb(app, "plot", plot.PARAMETERS)(plot.plot)

@@ -9,11 +9,10 @@ import typer
 from charlm.cli.verbs import (
     Context,
     SharedSettings,
+    open_or_standard_input,
     parameter,
     point_out_unused_pipe,
-    standard_input,
 )
-from charlm.errors import DataError
 from charlm.report.output import one_line
 
 _SHARED = SharedSettings(
@@ -58,14 +57,7 @@ def score(context: Context, values: Mapping[str, Any]) -> None:
     """
     shared = _SHARED.read(values)
     file = values["file"]
-    if file == "-":
-        stream = standard_input("the lines")
-    else:
-        try:
-            stream = open(file, "rb")  # noqa: SIM115 (read to the end of the process)
-        except OSError as error:
-            what = f"{file} cannot be read: {error.strerror}"
-            raise DataError(what, "Check the path.") from error
+    stream = open_or_standard_input(file, "the lines")
     point_out_unused_pipe(context, file == "-")
 
     from charlm import api

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import typer
 
 from charlm.config import SETTINGS
-from charlm.errors import CharlmError, Interrupted, MachineError, UsageError
+from charlm.errors import CharlmError, DataError, Interrupted, MachineError, UsageError
 from charlm.report.console import Messages, error_text
 from charlm.report.output import ClosedOutput, Output
 from charlm.settings import BadValue, Setting, settings_in
@@ -243,6 +243,17 @@ def standard_input(what: str) -> Any:
             "Pipe text in, or name a file.",
         )
     return sys.stdin.buffer
+
+
+def open_or_standard_input(file: str, what: str) -> Any:
+    """The bytes of a file, or of standard input for `-`. UsageError, DataError."""
+    if file == "-":
+        return standard_input(what)
+    try:
+        return open(file, "rb")
+    except OSError as error:
+        what = f"{file} cannot be read: {error.strerror}"
+        raise DataError(what, "Check the path.") from error
 
 
 def point_out_unused_pipe(context: Context, used: bool) -> None:

@@ -17,6 +17,19 @@ def put_to_work(
     kernel: str = "auto",
 ) -> LanguageModel:
     """The model, moved and set; UsageError for a value out of its range, or no GPU."""
+    place, dtype = workplace(precision, threads, device, kernel)
+    model.to(place)
+    model.kernel, model.precision = kernel, dtype
+    return model
+
+
+def workplace(
+    precision: str = "auto",
+    threads: int | str = "auto",
+    device: str = "auto",
+    kernel: str = "auto",
+) -> tuple[torch.device, torch.dtype]:
+    """Where and in which precision to run, the threads being set; errors as `put_to_work`."""
     given = {"precision": precision, "threads": threads, "device": device, "kernel": kernel}
     for name, value in given.items():
         entry = SETTINGS[f"optimisation.{name}"]
@@ -27,8 +40,6 @@ def put_to_work(
     torch.set_num_threads(fastest_threads(MOST_THREADS) if threads == "auto" else int(threads))
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: there is no usable GPU here", "Leave it out.")
-    model.to("cuda" if device == "cuda" else "cpu")
-    model.kernel = kernel
     # Figures are fp32 unless asked otherwise, so that they compare between machines.
-    model.precision = torch.bfloat16 if precision == "bf16" else torch.float32
-    return model
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return torch.device("cuda" if device == "cuda" else "cpu"), dtype

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -49,10 +49,14 @@ class Architecture:
         """Hidden units of the last layer."""
         return self.last_hidden_size or self.hidden_size
 
+    def build(self) -> "LanguageModel":
+        """The network, its weights not yet drawn."""
+        return LanguageModel(self)
+
     def parameters(self) -> int:
         """The number of weights, without making them."""
         with torch.device("meta"):
-            return sum(p.numel() for p in LanguageModel(self).parameters())
+            return sum(p.numel() for p in self.build().parameters())
 
 
 class Passed(NamedTuple):
@@ -63,19 +67,14 @@ class Passed(NamedTuple):
     undropped: Tensor  # (T, B, H) the same without output dropout
 
 
-class LanguageModel(nn.Module):
-    """p(next token | all tokens before it), carried in a state.
+class Encoder(nn.Module):
+    """ids -> what the last layer makes of them, carried in a state.
 
-        e_t = E[x_t]                     embedding (V, E)
-        h_t = stack(e_t, state)          L recurrent layers
-        y_t = W_hy (P h_t) + b           logits (V,), the lecture's W_{h,y}
-
-    Tied (Inan et al. 2017; Press & Wolf 2017): W_hy is the embedding matrix, and P a learned
-    projection (E, H) where the sizes differ. Untied: W_hy (V, H) is its own, without P.
+    e_t = E[x_t]                     embedding (V, E)
+    h_t = stack(e_t, state)          L recurrent layers
     """
 
     layers: RecurrentStack
-    decoder: "Decoder"
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -86,37 +85,28 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Embedding.from_pretrained(table, freeze=False)
         cell = make_cell(a.cell, nonlinearity=a.nonlinearity, context=a.context)
         self.layers = RecurrentStack(cell, a.embedding_size, a.sizes, a.bias, a.zoneout)
-        self.projection: nn.Linear | None = None
-        if a.tie_weights and a.embedding_size != a.output_size:
-            self.projection = nn.Linear(a.output_size, a.embedding_size, bias=False)
-        self.decoder = Decoder(a.vocabulary_size, None if a.tie_weights else a.output_size)
         # How a pass is run; not part of what the model is.
         self.kernel = "auto"
         self.precision = torch.float32
 
-    def initialise(
-        self, init: str, draws: Draws, forget_bias: float | None = None
-    ) -> "LanguageModel":
+    def initialise(self, init: str, draws: Draws, forget_bias: float | None = None) -> Self:
         """Draw all weights from (seed, place); forget_bias: of the cell that has one."""
+        with torch.no_grad():
+            self._draw(init, draws.torch("initialisation"), forget_bias)
+        return self
+
+    def _draw(self, init: str, generator: torch.Generator, forget_bias: float | None) -> None:
         a = self.architecture
         cell = make_cell(
             a.cell, nonlinearity=a.nonlinearity, context=a.context, forget_bias=forget_bias
         )
-        generator = draws.torch("initialisation")
-        with torch.no_grad():
-            # N(0, 1), as torch.nn: Glorot's bound counts the 4H outputs of W_ih, so that gates see
-            # next to nothing of smaller inputs (2.07 against 1.96 nats: scripts/LOG.md). Where the
-            # same rows decode many words, the rare ones would be large noise (6.34 against 6.15).
-            spread = 0.1 if a.tie_weights and a.vocabulary_size >= _MANY_TOKENS else 1.0
-            self.embedding.weight.normal_(0, spread, generator=generator)
-            for layer in self.layers:
-                layer.initialise(init, generator, cell.initial_bias(layer.hidden_size))
-            if self.projection is not None:
-                fill_uniform(self.projection.weight, 1 / math.sqrt(a.output_size), generator)
-            if self.decoder.weight is not None:
-                fill_uniform(self.decoder.weight, 1 / math.sqrt(a.output_size), generator)
-            self.decoder.bias.zero_()
-        return self
+        # N(0, 1), as torch.nn: Glorot's bound counts the 4H outputs of W_ih, so that gates see
+        # next to nothing of smaller inputs (2.07 against 1.96 nats: scripts/LOG.md). Where the
+        # same rows decode many words, the rare ones would be large noise (6.34 against 6.15).
+        spread = 0.1 if a.tie_weights and a.vocabulary_size >= _MANY_TOKENS else 1.0
+        self.embedding.weight.normal_(0, spread, generator=generator)
+        for layer in self.layers:
+            layer.initialise(init, generator, cell.initial_bias(layer.hidden_size))
 
     def empty_state(self, streams: int) -> StackState:
         """Zeros; what comes before any text."""
@@ -132,14 +122,43 @@ class LanguageModel(nn.Module):
     ) -> Passed:
         """ids (T, B) -> outputs (T, B, H) and the state after the last step.
 
-        `logits` makes logits of outputs, so that a caller can take them in parts. Dropout
-        happens only where draws are given.
+        Dropout happens only where draws are given.
         """
         rates = rates or DropoutRates()
         x = dropout.embedded(ids, self.embedding.weight, rates.embedding, draws)
         x = dropout.locked(x, rates.input, draws, "input")
         y, state = self.layers(x, state, borders, rates, draws, self.kernel, self.precision)
         return Passed(dropout.locked(y, rates.output, draws, "output"), state, y)
+
+
+class LanguageModel(Encoder):
+    """p(next token | all tokens before it): an encoder and
+
+        y_t = W_hy (P h_t) + b           logits (V,), the lecture's W_{h,y}
+
+    Tied (Inan et al. 2017; Press & Wolf 2017): W_hy is the embedding matrix, and P a learned
+    projection (E, H) where the sizes differ. Untied: W_hy (V, H) is its own, without P.
+    `logits` makes logits of outputs, so that a caller can take them in parts.
+    """
+
+    decoder: "Decoder"
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        a = architecture
+        self.projection: nn.Linear | None = None
+        if a.tie_weights and a.embedding_size != a.output_size:
+            self.projection = nn.Linear(a.output_size, a.embedding_size, bias=False)
+        self.decoder = Decoder(a.vocabulary_size, None if a.tie_weights else a.output_size)
+
+    def _draw(self, init: str, generator: torch.Generator, forget_bias: float | None) -> None:
+        super()._draw(init, generator, forget_bias)
+        bound = 1 / math.sqrt(self.architecture.output_size)
+        if self.projection is not None:
+            fill_uniform(self.projection.weight, bound, generator)
+        if self.decoder.weight is not None:
+            fill_uniform(self.decoder.weight, bound, generator)
+        self.decoder.bias.zero_()
 
     def vocabulary_layer(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """outputs (..., H) -> P h (..., E), W_hy (V, E) and b (V,): logits are P h W_hy^T + b.

@@ -63,7 +63,7 @@ class TrainingScreen(Listener):
         if self._bar is None:
             self.messages.say(
                 f"step={report.step} progress={report.progress:.3f} epoch={report.epoch:.2f} "
-                f"seconds={report.seconds:.1f} nats_per_token={report.nats_per_token:.4f} "
+                f"seconds={report.seconds:.1f} nats_per_{report.unit}={report.nats:.4f} "
                 f"lr={report.lr:.3g} gradient_norm={report.gradient_norm:.3f} "
                 f"tokens_per_second={report.tokens_per_second:.0f}"
             )
@@ -77,18 +77,21 @@ class TrainingScreen(Listener):
         if self._bar is None:
             self.messages.say(
                 f"step={e.step} split=valid seconds={e.seconds:.1f} "
-                f"nats_per_token={e.nats_per_token:.4f} "
+                f"nats_per_{e.unit}={e.nats:.4f} "
                 + ("" if bits is None else f"bits_per_character={bits:.4f} ")
+                + "".join(f"{name}={value:.4f} " for name, value in e.more.items())
                 + f"best_step={e.best_step}"
             )
             return
         arrow = " "
         if e.previous is not None:
-            arrow = "↓" if e.nats_per_token < e.previous else "↑"
+            arrow = "↓" if e.nats < e.previous else "↑"
         best = "best so far" if e.is_best else f"best was at step {e.best_step:,}"
-        figures = f"{e.nats_per_token:.4f} nats per token"
+        figures = f"{e.nats:.4f} nats per {e.unit}"
         if bits is not None:
             figures = f"{bits:.4f} bits per character ({figures})"
+        for name, value in e.more.items():
+            figures += f", {name.replace('_', ' ')} {value:.4f}"
         self._write(f"valid {arrow} {figures} after step {e.step:,}: {best}")
 
     def sample(self, step: int, text: str) -> None:

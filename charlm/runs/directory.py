@@ -5,6 +5,10 @@ tokenizer/     its files, and a manifest with their hashes
 checkpoints/   <step>/ (immutable), and the relative links last and best
 cache/         the tokens of the person's text; mode 0700
 tensorboard/   its event files, where they were asked for
+
+and that of a classifier also
+wrong_answers.jsonl    confusion.svg    reliability.svg    (and .png)
+language_model/, second_language_model/   what it began with: runs of their own
 """
 
 import contextlib
@@ -38,8 +42,15 @@ from charlm.storage.atomic import (
 )
 from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular, read_text
 
-_FILES = ("metrics.jsonl", "summary.json", "config.toml")
-_FOLDERS = ("checkpoints", "tokenizer", "cache", "samples", "tensorboard")
+LANGUAGE_MODELS = ("language_model", "second_language_model")
+# What a classifier leaves beside its summary.
+_OF_CLASSIFIERS = (
+    "wrong_answers.jsonl", "confusion.svg", "confusion.png", "reliability.svg", "reliability.png",
+)  # fmt: skip
+_FILES = ("metrics.jsonl", "summary.json", "config.toml", *_OF_CLASSIFIERS)
+_FOLDERS = (
+    "checkpoints", "tokenizer", "cache", "samples", "tensorboard", *LANGUAGE_MODELS,
+)  # fmt: skip
 _MADE_AT_ONCE = ("checkpoints", "cache", "samples")
 # The user named a place that cannot be a run; anything else is the machine's doing.
 _WRONG_PLACE = {

@@ -18,11 +18,11 @@ import msgspec
 from charlm.errors import DataError, UsageError
 from charlm.text.decoding import Say, check_decoding, decoded
 from charlm.text.source_bits import source_bits
-from charlm.text.sources import STDIN, expand, open_source
+from charlm.text.sources import STDIN, Source, expand, open_source
 
 BLOCK_CHARACTERS = 1 << 20
 
-Sources = Sequence[str | Path]
+Sources = Sequence[str | Path | Source]
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -1,6 +1,7 @@
 """Where text comes from: files, folders, gzip, standard input, as byte streams with names."""
 
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,13 +19,25 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Source:
-    """One document: a file, or standard input (`path` None)."""
+    """One document: a file, standard input (`path` None), or a text that is at hand."""
 
     name: str  # as people know it; any str, also where the file system's name is not
     path: Path | None
+    text: bytes | None = None
 
 
-def expand(sources: Sequence[str | Path]) -> list[Source]:
+def at_hand(name: str, text: str) -> Source:
+    """A text as a document. DataError: a lone surrogate."""
+    try:
+        return Source(name, None, text.encode())
+    except UnicodeEncodeError as problem:
+        raise DataError(
+            f"{name} has a lone surrogate at character {problem.start}, which no UTF-8 can hold.",
+            "Leave that character out.",
+        ) from problem
+
+
+def expand(sources: Sequence[str | Path | Source]) -> list[Source]:
     """The documents that `sources` name: `-`, files, and the `*.txt` and `*.txt.gz` in folders.
 
     Folders are searched recursively, links to folders not followed, and sorted by the parts
@@ -33,6 +46,9 @@ def expand(sources: Sequence[str | Path]) -> list[Source]:
     """
     found: list[Source] = []
     for source in sources:
+        if isinstance(source, Source):
+            found.append(source)
+            continue
         if source == STDIN:
             found.append(Source("standard input", None))
             continue
@@ -87,6 +103,9 @@ def open_source(source: Source, stdin: BinaryIO | None = None) -> Iterator[Binar
 
     UsageError: standard input is asked for and there is none. DataError: unreadable.
     """
+    if source.text is not None:
+        yield io.BytesIO(source.text)
+        return
     if source.path is None:
         if stdin is None:
             raise UsageError("There is no standard input to read.", "Pipe text in, or name a file.")

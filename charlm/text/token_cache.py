@@ -43,8 +43,8 @@ from charlm.text.stored import files_sha256, json_bytes, read_object
 from charlm.text.tokenizers.base import (
     Tokenizer,
     TokenizerSettings,
-    fit_tokenizer,
     smallest_dtype,
+    tokenizer_for,
 )
 
 MANIFEST = "manifest.json"
@@ -141,6 +141,7 @@ def prepare(
     *,
     folder: Path,
     fit_or_tokenizer: TokenizerSettings | Tokenizer,
+    grow: bool = False,
     valid: Sources | None = None,
     test: Sources | None = None,
     valid_fraction: str | float = "0.1",
@@ -156,7 +157,8 @@ def prepare(
     """Read, split, tokenize and cache a text in `folder`, over what cache it held.
 
     A fraction is that of the characters at the end of `sources`, and has no effect where
-    the part has sources of its own. Settings are fitted on the train part alone. `direction`
+    the part has sources of its own. Settings are fitted on the train part alone; `grow`: a
+    tokenizer that is given takes in what is new there. `direction`
     backward: the tokens of each document are stored from its end to its beginning. `progress`
     gets the number of characters after each block, and 0 while the tokenizer is fitted; it may
     raise, to break off. UsageError: encoding, fractions, settings; DataError: the text;
@@ -185,12 +187,9 @@ def prepare(
             spans |= {
                 role: (role, (0, corpus.characters(role))) for role in roles if role != "train"
             }
-            if isinstance(fit_or_tokenizer, Tokenizer):
-                tokenizer = fit_or_tokenizer
-            else:
-                role, span = spans["train"]
-                training_text = _watched(chain.from_iterable(corpus.texts(role, *span)), progress)
-                tokenizer = fit_tokenizer(fit_or_tokenizer, training_text, say)
+            role, span = spans["train"]
+            training_text = _watched(chain.from_iterable(corpus.texts(role, *span)), progress)
+            tokenizer = tokenizer_for(fit_or_tokenizer, training_text, grow, say)
             _clear(folder)
             parts = {
                 part: _write(folder, part, corpus, *spans[part], tokenizer, direction, progress)

@@ -6,14 +6,14 @@ then `raw` has the weights that training goes on with.
 
 import copy
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from charlm.draws import Share
-from charlm.model.language_model import Architecture, LanguageModel
 from charlm.runs.checkpoint import Checkpoint
 from charlm.runs.tensors import check_tensors
 from charlm.training.averaging import Averages
@@ -46,12 +46,27 @@ def groups(
     return found | {"weights": arrays_of(dict(zip(raw, averages.values, strict=True))), "raw": raw}
 
 
+class Architecture(Protocol):
+    """What a network of our own is built from."""
+
+    def build(self) -> nn.Module: ...
+
+
+class Network(Protocol):
+    """A network that knows what it was built from."""
+
+    @property
+    def architecture(self) -> Architecture: ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
+
 def check_weights(
     architecture: Architecture, weights: Mapping[str, np.ndarray], where: str
 ) -> None:
     """RunError naming a tensor that the architecture does not have so; allocates nothing."""
     with torch.device("meta"):
-        model = LanguageModel(architecture)
+        model = architecture.build()
     expected = {
         name: (tuple(parameter.shape), np.dtype(np.float32))
         for name, parameter in model.named_parameters()
@@ -59,7 +74,7 @@ def check_weights(
     check_tensors(weights, expected, where)
 
 
-def put_weights(model: LanguageModel, weights: Mapping[str, np.ndarray], where: str) -> None:
+def put_weights(model: Network, weights: Mapping[str, np.ndarray], where: str) -> None:
     """Copy stored weights into the model; RunError naming a tensor that does not fit."""
     check_weights(model.architecture, weights, where)
     with torch.no_grad():
@@ -69,7 +84,7 @@ def put_weights(model: LanguageModel, weights: Mapping[str, np.ndarray], where: 
 
 def restore(
     checkpoint: Checkpoint,
-    model: LanguageModel,
+    model: Network,
     optimizer: torch.optim.Optimizer,
     averages: Averages,
     task: Task,
@@ -90,11 +105,11 @@ def restore(
     stored = {name: _here(part, share) for name, part in checkpoint.groups["carried"].items()}
     expected = {name: (tuple(part.shape), np.dtype(np.float32)) for name, part in carried.items()}
     check_tensors(stored, expected, where)
-    device = next(model.parameters()).device
+    device = next(parameter for _, parameter in model.named_parameters()).device
     task.restore({name: torch.from_numpy(array).to(device) for name, array in stored.items()})
-    # Nothing is kept of any weight before the first step.
-    kept = _kept(optimizer) if checkpoint.step else {}
-    _put_optimizer(model, optimizer, checkpoint.groups["optimizer"], kept, where)
+    # Nothing is kept of a weight before it has been moved.
+    moved, kept = task.moved(checkpoint.step), _kept(optimizer)
+    _put_optimizer(model, moved, optimizer, checkpoint.groups["optimizer"], kept, where)
 
 
 def _here(part: np.ndarray, share: Share | None) -> np.ndarray:
@@ -127,7 +142,8 @@ def _kept(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _put_optimizer(
-    model: nn.Module,
+    model: Network,
+    moved: Collection[str],
     optimizer: torch.optim.Optimizer,
     arrays: Mapping[str, np.ndarray],
     kept: Mapping[str, Tensor],
@@ -137,6 +153,7 @@ def _put_optimizer(
     expected = {
         f"{name}/{key}": (tuple(parameter.shape) if value.dim() else (), np.dtype(np.float32))
         for name, parameter in parameters.items()
+        if name in moved
         for key, value in kept.items()
     }
     check_tensors(arrays, expected, where)

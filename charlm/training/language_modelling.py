@@ -1,6 +1,6 @@
 """Learning to predict the next token: the task that `loop` trains on streams of text."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ class LanguageModelling:
     the gradient ends where the window begins."""
 
     state: StackState
+    unit = "token"
 
     def __init__(
         self,
@@ -97,6 +98,10 @@ class LanguageModelling:
         last, *before = torch.autograd.grad(loss, [outputs, *parts], allow_unused=True)
         reached = tuple(part for part in before if part is not None)
         return ThroughTime(norm(reached) / (norm((last,)) or 1.0), saturated, len(inputs))
+
+    def moved(self, step: int) -> Collection[str]:
+        """All weights, by the first step."""
+        return [name for name, _ in self.model.named_parameters()] if step else []
 
     def carried(self) -> dict[str, Tensor]:
         """The carried state of the streams that are here, (B, H) each, by name."""

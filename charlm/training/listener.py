@@ -1,7 +1,7 @@
 """What training tells while it runs. The loop prints nothing: whoever listens may."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -12,7 +12,7 @@ class Report:
     step: int
     tokens: int
     seconds: float
-    nats_per_token: float
+    nats: float
     lr: float
     gradient_norm: float
     tokens_per_second: float
@@ -21,16 +21,12 @@ class Report:
     clipped_share: float | None = None  # of the steps; None where nothing is clipped
     saturated_share: float | None = None  # of the gates, now
     gradient_carried: float | None = None  # of the last loss's gradient, back over a window
+    unit: str = "token"
 
     def record(self) -> dict[str, Any]:
         """Its line of metrics.jsonl."""
-        left_out = ("epoch", "progress")
-        values = {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in left_out and value is not None
-        }
-        return {"split": "train", **values}
+        values = _shown(self, ("epoch", "progress", "unit"))
+        return {"split": "train"} | {k: value for k, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -40,10 +36,12 @@ class Evaluation:
     step: int
     tokens: int
     seconds: float
-    nats_per_token: float
+    nats: float
     bits_per_character: float | None  # None where unknown words have no characters
-    previous: float | None  # nats per token at the evaluation before
+    previous: float | None  # nats at the evaluation before
     best_step: int
+    unit: str = "token"
+    more: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_best(self) -> bool:
@@ -51,9 +49,17 @@ class Evaluation:
 
     def record(self) -> dict[str, Any]:
         """Its line of metrics.jsonl."""
-        left_out = ("previous", "best_step")
-        values = {name: value for name, value in asdict(self).items() if name not in left_out}
-        return {"split": "valid", **values}
+        left_out = ["previous", "best_step", "unit", "more"]
+        if self.unit == "text":
+            left_out.append("bits_per_character")
+        return {"split": "valid", **_shown(self, left_out), **self.more}
+
+
+def _shown(told: "Report | Evaluation", left_out: Collection[str]) -> dict[str, Any]:
+    """Its values by name; nats as of what they are."""
+    names = {"nats": f"nats_per_{told.unit}"}
+    values = {name: value for name, value in asdict(told).items() if name not in left_out}
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 class Listener:

@@ -6,7 +6,7 @@ a run killed anywhere and resumed repeats exactly what it had not saved.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,10 +26,11 @@ from charlm.training.through_time import ThroughTime, in_words
 
 
 class Measured(NamedTuple):
-    """What an evaluation finds."""
+    """What an evaluation finds: nats per unit of the task, and what else is of interest."""
 
-    nats_per_token: float
-    bits_per_character: float | None
+    nats: float
+    bits_per_character: float | None = None
+    more: Mapping[str, float] = {}
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Loop:
     patience: int | None
     save: Callable[[TrainingState, bool], None]
     evaluate: Callable[[], Measured] | None
-    sample: Callable[[int], str]
+    sample: Callable[[int], str] | None
     log: Callable[[dict[str, object]], object]
     go_back: Callable[[], tuple[TrainingState, Evaluations]]
     listener: Listener
@@ -165,7 +166,7 @@ class Loop:
             step=state.step,
             tokens=state.tokens,
             seconds=self.budget.elapsed(),
-            nats_per_token=state.sum_nats / state.sum_steps,
+            nats=state.sum_nats / state.sum_steps,
             lr=state.lr,
             gradient_norm=gradient_norm,
             tokens_per_second=(state.tokens - state.reported_tokens)
@@ -175,6 +176,7 @@ class Loop:
             clipped_share=None if self.clip_norm is None else state.sum_clipped / state.sum_steps,
             saturated_share=None if seen is None else seen.saturated,
             gradient_carried=None if seen is None else seen.carried,
+            unit=self.task.unit,
         )
         state.seconds = report.seconds
         state.close_report()
@@ -217,20 +219,23 @@ class Loop:
         self._evaluated_at = time.monotonic()
         self._evaluation_took = self._evaluated_at - begin
         previous = self.evaluations.nats[-1] if self.evaluations.nats else None
-        is_best = self.evaluations.add(step, found.nats_per_token, found.bits_per_character)
+        is_best = self.evaluations.add(step, found.nats, found.bits_per_character)
         evaluation = Evaluation(
             step,
             self.state.tokens,
             self.budget.elapsed(),
-            found.nats_per_token,
+            found.nats,
             found.bits_per_character,
             previous,
             self.evaluations.best_step,
+            self.task.unit,
+            found.more,
         )
         self.log(evaluation.record())
         self.listener.evaluated(evaluation)
-        with self.averages.in_place():
-            self.listener.sample(step, self.sample(step))
+        if self.sample is not None:
+            with self.averages.in_place():
+                self.listener.sample(step, self.sample(step))
         return is_best
 
     def _save_if_possible(self, best: bool = False) -> None:

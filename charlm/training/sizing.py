@@ -14,15 +14,12 @@ from charlm.errors import DataError
 from charlm.model.cells.base import Cell, make_cell
 from charlm.precedence import OWN_WARM_UP
 from charlm.settings import AUTO
+from charlm.training.usual_rates import BY_GRADIENT_ALONE, REFERENCE_WIDTH, usual_rate
 
 # Measured on Tiny Shakespeare (1.0 M characters) with 2 cores: scripts/RECORDS.md.
-_REFERENCE_WIDTH = 384
 _REFERENCE_WORK = 20e3  # 1e9 operations in the budget for which that width is best
 _WIDTH_EXPONENT = 0.4  # width ~ work^0.4
 _EFFICIENCY = 0.85  # of a training step against its matrix products alone
-# At that width and one layer (others than adamw: scripts/LOG.md).
-_REFERENCE_LR = {"sgd": 8.0, "nt-asgd": 8.0, "rmsprop": 20e-3, "adam": 20e-3, "adamw": 20e-3}
-_BY_GRADIENT_ALONE = ("sgd", "nt-asgd")
 _WEIGHT_DECAY = {
     "sgd": (1.2e-6, "as in Merity et al. 2018"),
     "nt-asgd": (1.2e-6, "as in Merity et al. 2018"),
@@ -165,11 +162,11 @@ class _Resolution:
         facts, minutes, layers = self.facts, self.config.budget.minutes, self.config.model.layers
         embedding = 256 if large else 64
         if minutes is None:
-            width = _REFERENCE_WIDTH * (facts.train_tokens / 1e6) ** _WIDTH_EXPONENT
+            width = REFERENCE_WIDTH * (facts.train_tokens / 1e6) ** _WIDTH_EXPONENT
             reason = f"{facts.train_tokens:,} tokens to train on"
         else:
             work = facts.rate * _EFFICIENCY * minutes * 60 / layers
-            width = _REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT
+            width = REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT
             reason = f"{minutes:g} min at {facts.rate:.0f} GFLOP/s"
             if large:
                 width, embedding = self._shared_with_vocabulary(width)
@@ -257,7 +254,7 @@ class _Resolution:
         schedule = self.config.optimisation.schedule
         if schedule in OWN_WARM_UP:
             self._set("optimisation.warmup_steps", 0, f"{schedule} warms up by itself")
-        elif o.optimizer in _BY_GRADIENT_ALONE:
+        elif o.optimizer in BY_GRADIENT_ALONE:
             self._set("optimisation.warmup_steps", 0, "no averages of gradients to settle")
         else:
             tokens = self._expected_epochs() * self.facts.train_tokens
@@ -275,13 +272,11 @@ class _Resolution:
             self._set("budget.report_every", 50, "now and then")
 
     def _learning_rate(self) -> tuple[float, str]:
-        hidden, layers = self.config.model.hidden_size, self.config.model.layers
-        optimizer = self.config.optimisation.optimizer
-        lr = _REFERENCE_LR[optimizer]
-        if optimizer in _BY_GRADIENT_ALONE:
+        m, optimizer = self.config.model, self.config.optimisation.optimizer
+        lr = usual_rate(optimizer, m)
+        if optimizer in BY_GRADIENT_ALONE:
             return lr, "for gradients cut to norm 1"
-        lr *= min(1.5, math.sqrt(_REFERENCE_WIDTH / hidden)) / layers
-        return lr, f"{optimizer}, for {layers} x {hidden} hidden units"
+        return lr, f"{optimizer}, for {m.layers} x {m.hidden_size} hidden units"
 
 
 def last_step(config: Config, train_tokens: int) -> int | None:

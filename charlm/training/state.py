@@ -55,7 +55,7 @@ class TrainingState:
 
 @dataclass
 class Evaluations:
-    """The evaluations so far, in order: their steps, nats per token and bits per character.
+    """The evaluations so far, in order: their steps, nats and bits per character.
 
     What depends on them (the best, patience, a plateau, the start of averaging) is computed from
     them and kept nowhere else, so that a resumed run finds what it would have found.
@@ -94,7 +94,8 @@ class Evaluations:
         found = cls()
         for record in records:
             if record.get("split") == "valid":
-                nats, bits = record.get("nats_per_token"), record.get("bits_per_character")
+                nats = record.get("nats_per_token", record.get("nats_per_text"))
+                bits = record.get("bits_per_character")
                 if not isinstance(nats, float | int) or not isinstance(bits, float | int | None):
                     raise RunError(
                         f"metrics.jsonl: the evaluation of step {record['step']} has no figures",

@@ -1,7 +1,7 @@
 """One step of learning: the loss that a task gives, and its gradient."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -16,7 +16,7 @@ BLOWN_UP = 1e4
 
 
 class StepLoss(NamedTuple):
-    """The loss of one step, to go back through; how many tokens it is the mean of; how many
+    """The loss of one step, to go back through; how many tokens were read for it; how many
     passes over the text are done after it; what is added to the loss but not reported; and the
     share of a whole step that it is, by which the learning rate is scaled.
 
@@ -31,12 +31,20 @@ class StepLoss(NamedTuple):
 
 
 class Task(Protocol):
-    """What is learned."""
+    """What is learned.
+
+    unit: what the loss is the mean over, "token" or "text". moved(step): the names of the
+    weights that the optimiser has moved before `step`.
+    """
+
+    unit: str
 
     @property
     def windows_per_epoch(self) -> int: ...
 
     def loss(self, step: int) -> StepLoss: ...
+
+    def moved(self, step: int) -> Collection[str]: ...
 
     def carried(self) -> dict[str, Tensor]: ...
 
@@ -77,7 +85,7 @@ def gradient(
 
 
 def update(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Take the step, at the rate `lr`."""
+    """Take the step, at the rate `lr` times each group's own factor."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("factor", 1.0)
     optimizer.step()

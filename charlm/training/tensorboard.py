@@ -40,33 +40,23 @@ class TensorBoard(Listener):
             self._give_up(error)
 
     def report(self, report: Report) -> None:
-        figures = (
-            "nats_per_token",
-            "lr",
-            "gradient_norm",
-            "tokens_per_second",
-            "clipped_share",
-            "saturated_share",
-            "gradient_carried",
-        )
-        self._write("train", report, figures)
+        self._write(report.record())
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        self._write("valid", evaluation, ("nats_per_token", "bits_per_character"))
+        self._write(evaluation.record())
 
     def end(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
-    def _write(self, split: str, told: Report | Evaluation, figures: tuple[str, ...]) -> None:
+    def _write(self, record: dict[str, Any]) -> None:
         if self._writer is None:
             return
         try:
-            for name in figures:
-                value = getattr(told, name)
-                if value is not None:
-                    self._writer.add_scalar(f"{split}/{name}", value, told.step)
+            for name, value in record.items():
+                if name not in ("split", "step", "tokens", "seconds") and value is not None:
+                    self._writer.add_scalar(f"{record['split']}/{name}", value, record["step"])
             self._writer.flush()  # or a killed process would take minutes of it along
         except OSError as error:
             self._give_up(error)

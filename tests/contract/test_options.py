@@ -35,6 +35,20 @@ CONTRACT = {
     "score": {"all": "--per-token --carry-state"},
     "info": {"all": ""},
     "export": {"all": ""},
+    "finetune-classify": {
+        "data": "--text-column --label-column --no-header --valid --test",
+        "recipe": "--lm-epochs --lm-text --epochs --minutes --lr --discriminative-lr "
+        "--gradual-unfreezing --no-gradual-unfreezing --schedule --pooling --head-size "
+        "--class-weights --max-length --dropout --batch-size --backward --bidirectional "
+        "--baseline --no-baseline --label-count --label-fraction --repeats --seed",
+        "model": "--cell --nonlinearity --layers --hidden-size --embedding-size --tie-weights "
+        "--no-tie-weights --init",
+        "output": "--resume --force",
+    },
+    "classify": {
+        "all": "--csv --jsonl --text-column --label-column --all --min-probability",
+    },
+    "embed": {"all": ""},
     "plot": {"all": ""},
     "compare": {"all": ""},
     "look": {"all": ""},
@@ -56,6 +70,15 @@ MORE = {
     "score": "--encoding --errors --precision --threads --device --kernel",
     "info": "",
     "export": "",
+    "finetune-classify": "-o --out --dry-run --csv --tsv --jsonl --valid-fraction --test-fraction "
+    "--encoding --errors --tokenizer --vocab-size --min-count --word-split --word-oov --lowercase "
+    "--no-lowercase --lm-lr --unfreeze-every --lm-loss --no-bidirectional --steps --patience "
+    "--eval-every --report-every --save-every --optimizer --warmup-steps --clip-norm --ema --bptt "
+    "--precision --kernel --threads --device --embedding-dropout --input-dropout "
+    "--inter-layer-dropout --temporal-dropout --temporal-dropout-kind --temporal-dropout-mask "
+    "--output-dropout --weight-decay --last-hidden-size --bias --no-bias --forget-bias --context",
+    "classify": "--tsv --no-header --encoding --errors --precision --threads --device --kernel",
+    "embed": "-o --out --pooling --encoding --errors --precision --threads --device --kernel",
     "plot": "--out -o",
     "compare": "--out -o",
     "correct": "--backward --words --held-out --false-alarms --threshold --most --candidates "
@@ -75,6 +98,9 @@ NOT_YET = {
     "score": "",
     "info": "",
     "export": "",
+    "finetune-classify": "--label-count --label-fraction --repeats",
+    "classify": "",
+    "embed": "",
     "plot": "",
     "compare": "",
     "look": "",
@@ -84,7 +110,7 @@ NOT_YET = {
     "gradients": "",
     "report": "",
 }
-VERBS_NOT_YET = "finetune-classify classify embed audit"
+VERBS_NOT_YET = "audit"
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
@@ -149,6 +175,37 @@ DEFAULTS = {
     },
     "info": {},
     "export": {},
+    "finetune-classify": {
+        "--text-column": "text", "--label-column": "label", "--valid": "none", "--test": "none",
+        "--valid-fraction": "0.1", "--test-fraction": "0", "--encoding": "utf-8",
+        "--errors": "strict", "--tokenizer": "word", "--lowercase": "False", "--cell": "lstm",
+        "--bias": "True", "--init": "orthogonal", "--dropout": "1", "--optimizer": "adamw",
+        "--clip-norm": "1", "--ema": "none", "--seed": "1", "--epochs": "none",
+        "--steps": "none", "--patience": "none", "--save-every": "30",
+        "--discriminative-lr": "2.6", "--gradual-unfreezing": "True", "--pooling": "concat",
+        "--head-size": "50", "--class-weights": "none", "--lm-loss": "0", "--lm-text": "none",
+        "--backward": "none", "--bidirectional": "False", "--baseline": "True",
+        **dict.fromkeys(
+            ("--lm-epochs", "--lm-lr", "--unfreeze-every", "--max-length", "--minutes",
+             "--eval-every", "--report-every", "--lr", "--schedule", "--warmup-steps",
+             "--batch-size", "--bptt", "--precision", "--kernel", "--threads", "--device",
+             "--embedding-dropout", "--input-dropout", "--inter-layer-dropout",
+             "--temporal-dropout", "--temporal-dropout-kind", "--temporal-dropout-mask",
+             "--output-dropout", "--weight-decay", "--vocab-size", "--min-count", "--word-split",
+             "--word-oov", "--layers", "--hidden-size", "--embedding-size", "--last-hidden-size",
+             "--tie-weights", "--nonlinearity", "--forget-bias", "--context"),
+            "auto",
+        ),
+    },
+    "classify": {
+        "--text-column": "text", "--label-column": "none", "--min-probability": "0",
+        "--encoding": "utf-8", "--errors": "strict", "--precision": "auto", "--threads": "auto",
+        "--device": "auto", "--kernel": "auto",
+    },
+    "embed": {
+        "--pooling": "auto", "--encoding": "utf-8", "--errors": "strict", "--precision": "auto",
+        "--threads": "auto", "--device": "auto", "--kernel": "auto",
+    },
     "plot": {},
     "compare": {},
     "correct": {
@@ -229,7 +286,8 @@ def test_every_default_is_checked(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_shows_every_option_and_an_example(verb: str) -> None:
+def test_help_shows_every_option_and_an_example(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "110")  # at 80 a long name and its opposite are cut
     shown = call(verb, "--help")
     text = shown.out + shown.err
     assert shown.code == 0

@@ -13,7 +13,7 @@ LINK = "charlm.runs.checkpoint:swap_link"
 # Where, at which call, and the step that the resumed run must go on from.
 KILLS = [
     pytest.param("charlm.planning:prepare", 1, None, id="before the text is read"),
-    pytest.param("charlm.text.token_cache:fit_tokenizer", 1, None, id="while the text is read"),
+    pytest.param("charlm.text.token_cache:tokenizer_for", 1, None, id="while the text is read"),
     pytest.param("charlm.runs.directory:RunDirectory.write_config", 1, None, id="before config"),
     pytest.param(STEP, 1, None, id="before the first step"),
     pytest.param(WRITE, 3, None, id="within the first save"),

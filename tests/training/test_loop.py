@@ -24,6 +24,7 @@ from charlm.training.through_time import ThroughTime
 class Bowl:
     """loss = a (w - 1)^2 with a from a list: a task of one weight."""
 
+    unit = "token"
     windows_per_epoch = 4
 
     def __init__(self, factors=()):

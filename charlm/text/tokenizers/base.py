@@ -144,6 +144,13 @@ class Tokenizer(ABC):
     def to_files(self) -> dict[str, bytes]:
         """What is stored under tokenizer/: file name to content."""
 
+    def grown(self, blocks: Iterable[str]) -> Self:
+        """This tokenizer with tokens for what a further text has and it has not, after its own.
+
+        Itself where all that it takes apart is known already.
+        """
+        return self
+
     def encode(self, text: str, continues: bool = False) -> npt.NDArray[Any]:
         """The ids of `text`, (N,) of `dtype`; DataError for a lone surrogate.
 
@@ -260,3 +267,12 @@ def fit_tokenizer(
         refuse_lone_surrogate(problem)
     fitted.lowercase = settings.lowercase
     return fitted
+
+
+def tokenizer_for(
+    known: TokenizerSettings | Tokenizer, blocks: Iterable[str], grow: bool, say: Say
+) -> Tokenizer:
+    """The one that is known, `grown` by the training text if so, or one fitted on it."""
+    if not isinstance(known, Tokenizer):
+        return fit_tokenizer(known, blocks, say)
+    return known.grown(blocks) if grow else known

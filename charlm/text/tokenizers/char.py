@@ -75,12 +75,17 @@ class CharTokenizer(Tokenizer):
         cls, blocks: Iterable[str], settings: TokenizerSettings, say: Say = say_nothing
     ) -> Self:
         least = checked_min_count(settings.min_count, DEFAULT_MIN_COUNT)
-        counts = np.zeros(_CODE_POINTS, np.int64)
-        for block in blocks:
-            found = np.bincount(utf8.code_points(block))
-            counts[: len(found)] += found
+        counts = _counts(blocks)
         counts[_LINE_BREAK] = max(counts[_LINE_BREAK], least)
         return cls(np.flatnonzero(counts >= least).astype(np.uint32))
+
+    def grown(self, blocks: Iterable[str]) -> Self:
+        """With the characters that are seen DEFAULT_MIN_COUNT times there."""
+        counts = _counts(block.lower() if self.lowercase else block for block in blocks)
+        counts[self._characters] = DEFAULT_MIN_COUNT
+        found = type(self)(np.flatnonzero(counts >= DEFAULT_MIN_COUNT).astype(np.uint32))
+        found.lowercase = self.lowercase
+        return found
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
@@ -162,3 +167,12 @@ class CharTokenizer(Tokenizer):
         floor[utf8.BETWEEN] = 0.0
         floor[utf8.BETWEEN, [marker, self.boundary_id]] = 0.5
         return Grammar(next_state=next_state, legal=legal, floor_mass=floor_mass, floor=floor)
+
+
+def _counts(blocks: Iterable[str]) -> npt.NDArray[np.int64]:
+    """How often each code point is seen."""
+    counts = np.zeros(_CODE_POINTS, np.int64)
+    for block in blocks:
+        found = np.bincount(utf8.code_points(block))
+        counts[: len(found)] += found
+    return counts

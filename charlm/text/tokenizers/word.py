@@ -116,6 +116,22 @@ class WordTokenizer(Tokenizer):
             )
         return cls(kept, split, oov)
 
+    def grown(self, blocks: Iterable[str]) -> Self:
+        """With the words that are seen DEFAULT_MIN_COUNT times there, the most frequent first."""
+        if self.lowercase:
+            blocks = (block.lower() for block in blocks)
+        counts = _counts(blocks, self._splitting, gaps=self._spells)
+        new = [
+            word
+            for word, count in counts.items()
+            if count >= DEFAULT_MIN_COUNT and word not in self._ids
+        ]
+        new.sort(key=lambda word: (-counts[word], word))
+        kept = new[: max(0, MOST_TOKENS - self.vocabulary_size)]
+        found = type(self)([*self._words, *kept], self._split_name, self._oov)
+        found.lowercase = self.lowercase
+        return found
+
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         (data,) = exact_files(files, DESCRIPTION)

@@ -1,0 +1,50 @@
+"""What a request names, read: the models to start from, and the labelled texts in their parts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from charlm.classifier_settings import ClassifierConfig
+from charlm.classifying.planning import adopted_by, check
+from charlm.classifying.request import ClassifierRequest, Data
+from charlm.loaded import Model
+from charlm.runs.export import read_model
+from charlm.text.labelled import LabelledRow, read_labelled
+from charlm.text.labelled_splits import Division, divide
+from charlm.training.listener import Listener
+
+
+def checked(request: ClassifierRequest) -> tuple[ClassifierRequest, list[Model]]:
+    """The request with what the models decide that it starts from, and these."""
+    check(request.config, request.given)
+    sources = sources_named(request.config)
+    return replace(request, config=adopted_by(request.config, request.given, sources)), sources
+
+
+def sources_named(config: ClassifierConfig) -> list[Model]:
+    """The models to start from. RunError where one is none."""
+    paths = (config.model.init_from, config.classifier.backward)
+    return [Model(read_model(path)) for path in paths if path is not None]
+
+
+def divided(request: ClassifierRequest, listener: Listener) -> Division:
+    """The labelled texts of the request, in their parts."""
+    corpus = request.config.corpus
+
+    def rows(data: Data | None) -> list[LabelledRow] | None:
+        if data is None:
+            return None
+        if not isinstance(data, str | Path):
+            return list(data)
+        return read_labelled(data, stdin=request.stdin, say=listener.say, **request.layout)
+
+    train = rows(request.data)
+    assert train is not None
+    return divide(
+        train,
+        rows(request.valid or corpus.valid),
+        rows(request.test or corpus.test),
+        corpus.valid_fraction,
+        corpus.test_fraction,
+        request.config.optimisation.seed,
+        listener.say,
+    )

@@ -1,0 +1,33 @@
+"""What a person asks for who wants a classifier."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from charlm.classifier_settings import ClassifierConfig
+from charlm.text.labelled import LabelledRow, Layout
+
+Data = str | Path | Sequence[LabelledRow]
+
+
+@dataclass
+class ClassifierRequest:
+    """data, valid, test: tables, or rows that are at hand (None: on resuming; by the fractions).
+
+    given: dotted keys of the settings that were given and not left to their defaults. The run to
+    start from is `model.init_from` of the configuration.
+    """
+
+    out: Path
+    config: ClassifierConfig
+    data: Data | None = None
+    valid: Data | None = None
+    test: Data | None = None
+    layout: Layout = field(default_factory=Layout)
+    given: Sequence[str] = ()
+    resume: bool = False
+    force: bool = False
+    stdin: BinaryIO | None = None
+    started: float = field(default_factory=time.monotonic)

@@ -1,0 +1,278 @@
+"""A classifier's run from the command to its end: begun, gone on with, or put in another's place.
+
+    1. texts and labels into the cache; the tokenizer takes in new words
+    2. the language model is fine-tuned on these texts: a run of its own inside the run
+    3. the classifier learns, from the weights of that
+    4. figures, calibration, baseline
+
+Until 1 is done the run has no config.toml, and begins anew. Each of the others goes on where it
+was, or is done again from what is on disk.
+"""
+
+import os
+import shlex
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm import launched
+from charlm.classifier_settings import ClassifierConfig
+from charlm.classifying.assembly import ClassifierAssembly
+from charlm.classifying.labelled_cache import (
+    LabelledTexts,
+    open_texts,
+    sources_of,
+    write_texts,
+)
+from charlm.classifying.network import directions_of
+from charlm.classifying.planning import (
+    ClassifierPlan,
+    language_model_config,
+    resolve,
+    stored_config,
+    write_config,
+)
+from charlm.classifying.reading import checked, divided
+from charlm.classifying.request import ClassifierRequest
+from charlm.errors import Interrupted, RunError, UsageError
+from charlm.loaded import Model
+from charlm.planning import Request, ends, resumed, tokenizer_settings
+from charlm.precedence import differing
+from charlm.runs import checkpoint as checkpoints
+from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory
+from charlm.runs.export import read_model
+from charlm.settings import AUTO
+from charlm.text.labelled_splits import Division
+from charlm.text.token_cache import TokenCache, prepare
+from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings, load_tokenizer
+from charlm.training.interrupt import Interruption, noted
+from charlm.training.listener import Listener
+from charlm.training_run import train_prepared
+
+
+def finetune(request: ClassifierRequest, listener: Listener) -> dict[str, Any]:
+    """Train a classifier and return its summary (INTERFACE: finetune-classify --json)."""
+    with noted() as interruption:
+        try:
+            if request.resume and (request.out / "config.toml").exists():
+                run = RunDirectory.open(request.out)
+                with run.lock():
+                    return _ClassifierRun(run, request, listener, interruption).resume()
+            return _begin(request, listener, interruption)
+        except Interrupted as interrupted:
+            out = shlex.quote(str(request.out))
+            if (request.out / "config.toml").exists():
+                command = f"charlm finetune-classify --resume --out {out}"
+                interrupted.hint = f"Saved. Go on with: {command}"
+            raise
+
+
+def _begin(
+    request: ClassifierRequest, listener: Listener, interruption: Interruption
+) -> dict[str, Any]:
+    if launched.size() > 1:
+        raise UsageError(
+            f"a classifier learns in one process, and torchrun started {launched.size()}",
+            "Start it without torchrun.",
+        )
+    if request.data is None:
+        raise (RunError if request.resume else UsageError)(
+            f"there is no run in {request.out} to go on with, or it ended before its texts were "
+            "read"
+            if request.resume
+            else "DATA is missing",
+            "Name the table of texts and labels.",
+        )
+    if request.resume:
+        listener.say(f"There is no run in {request.out} yet: it begins.")
+    request, sources = checked(request)
+    for source in sources:
+        if os.path.realpath(source.stored.path) == os.path.realpath(request.out):
+            raise UsageError(
+                f"{request.out} is the run to start from, and would be overwritten",
+                "Give another --out.",
+            )
+    division = divided(request, listener)
+    interruption.check()
+    run = RunDirectory.create(request.out, force=request.force)
+    try:
+        with run.lock():
+            work = _ClassifierRun(run, request, listener, interruption)
+            return work.start(division, sources)
+    finally:
+        run.discard_unless_begun()
+
+
+def plan(request: ClassifierRequest, listener: Listener) -> ClassifierPlan:
+    """What `finetune` would do, with its reasons; trains nothing, leaves nothing behind."""
+    request, sources = checked(request)
+    division = divided(request, listener)
+    with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
+        run = RunDirectory.create(Path(folder) / "run")
+        work = _ClassifierRun(run, request, listener, Interruption())
+        return work.prepare(division, sources)[0]
+
+
+@dataclass
+class _ClassifierRun:
+    """The work on one run directory, whose lock is held."""
+
+    run: RunDirectory
+    request: ClassifierRequest
+    listener: Listener
+    interruption: Interruption
+
+    def start(self, division: Division, sources: list[Model]) -> dict[str, Any]:
+        """Train from the beginning; `sources`: whose weights to begin with."""
+        plan, texts, tokenizer = self.prepare(division, sources)
+        sizes = ", ".join(f"{len(labels):,} {part}" for part, labels in texts.labels.items())
+        self.listener.say(
+            f"texts: {sizes}; {len(texts.classes)} classes; "
+            f"vocabulary {tokenizer.vocabulary_size:,}"
+        )
+        for choice in plan.choices:
+            self.listener.chosen(choice.key, choice.value, choice.reason)
+        self.run.write_tokenizer(tokenizer.to_files())
+        write_config(self.run, plan.config, texts.classes)
+        return self._go_on(plan.config, texts, tokenizer, None)
+
+    def prepare(
+        self, division: Division, sources: list[Model]
+    ) -> tuple[ClassifierPlan, LabelledTexts, Tokenizer]:
+        """Put the texts into the caches, and find the numbers for every `auto`."""
+        config = self.request.config
+        tokenizer: Tokenizer | TokenizerSettings = (
+            sources[0].tokenizer if sources else tokenizer_settings(config)
+        )
+        lm_tokens, grow = 0, bool(sources)
+        pretrains = config.classifier.lm_epochs != 0 and (
+            bool(sources) or config.classifier.lm_epochs != AUTO
+        )
+        if pretrains:
+            for name, direction in zip(LANGUAGE_MODELS, directions_of(config), strict=False):
+                cache, tokenizer = self._read_for_language_model(
+                    name, direction, division, tokenizer, grow
+                )
+                lm_tokens, grow = len(cache.parts["train"].ids), False
+        texts, known = write_texts(
+            division, self.run.cache, tokenizer, grow, self._progress, self.listener.say
+        )
+        plan = resolve(config, texts, lm_tokens, TokenCache.open(self.run.cache), known)
+        return plan, texts, known
+
+    def _read_for_language_model(
+        self,
+        name: str,
+        direction: str,
+        division: Division,
+        tokenizer: Tokenizer | TokenizerSettings,
+        grow: bool,
+    ) -> tuple[TokenCache, Tokenizer]:
+        """The texts, and more without labels, into the cache of a run inside the run."""
+        corpus, more = self.request.config.corpus, self.request.config.classifier.lm_text
+        nested = RunDirectory.create(self.run.path / name, force=True)
+        return prepare(
+            [*sources_of(division.train), *([] if more is None else [more])],
+            folder=nested.cache,
+            fit_or_tokenizer=tokenizer,
+            grow=grow,
+            valid=sources_of(division.valid) or None,
+            valid_fraction=0,
+            direction=direction,
+            encoding=corpus.encoding,
+            errors=corpus.errors,
+            say=self.listener.say,
+            progress=self._progress,
+        )
+
+    def _progress(self, characters: int) -> None:
+        self.interruption.check()
+        self.listener.reading(characters)
+
+    def resume(self) -> dict[str, Any]:
+        """Go on exactly where the run stands."""
+        stored = stored_config(self.run)
+        given, keys = self.request.config, self.request.given
+        changed = differing(stored, given, keys)
+        if changed:
+            what = "; ".join(
+                f"{entry.option} is {given.get(entry.key)}, and the run has {stored.get(entry.key)}"
+                for entry in changed
+            )
+            raise UsageError(
+                f"{self.run.path} cannot be resumed with changes: {what}",
+                "Leave them out, or start another run with another --out.",
+            )
+        config = resumed(stored, given, keys, self.request.out)
+        summary = self.run.read_summary()
+        if summary is not None and ends(config) == ends(stored):
+            self.listener.say(f"{self.run.path} is finished; give a larger budget to go on.")
+            return {**summary, "run": str(self.run.path)}
+        texts = open_texts(self.run.cache)
+        tokenizer = load_tokenizer(self.run.read_tokenizer())
+        checkpoint = None
+        if checkpoints.linked_step(self.run, "last") is not None:
+            checkpoint = checkpoints.load(self.run, "last")
+        self.run.remove_summary()
+        if config != stored:
+            write_config(self.run, config, texts.classes)
+        return self._go_on(config, texts, tokenizer, checkpoint)
+
+    def _go_on(
+        self,
+        config: ClassifierConfig,
+        texts: LabelledTexts,
+        tokenizer: Tokenizer,
+        checkpoint: checkpoints.Checkpoint | None,
+    ) -> dict[str, Any]:
+        summaries: list[dict[str, Any]] = []
+        sources: list[str | Path] = []
+        paths = (config.model.init_from, config.classifier.backward)
+        if config.classifier.lm_epochs:
+            for name, path, direction in zip(
+                LANGUAGE_MODELS, paths, directions_of(config), strict=False
+            ):
+                summaries.append(self._language_model(name, config, path, direction, tokenizer))
+                sources.append(self.run.path / name)
+        elif checkpoint is None:
+            sources = [path for path in paths if path is not None]
+        found = []
+        if checkpoint is None:
+            found = [Model(read_model(source)) for source in sources]
+        spent = max((summary["seconds"] for summary in summaries), default=0.0)
+        assembly = ClassifierAssembly(
+            self.run,
+            config,
+            texts,
+            tokenizer,
+            self.listener,
+            self.interruption,
+            time.monotonic() if summaries else self.request.started,
+            spent,
+            summaries,
+        )
+        return assembly.train(checkpoint, found)
+
+    def _language_model(
+        self,
+        name: str,
+        config: ClassifierConfig,
+        path: str | None,
+        direction: str,
+        tokenizer: Tokenizer,
+    ) -> dict[str, Any]:
+        """Fine-tune a language model on the texts, or find it done; its summary."""
+        nested = RunDirectory.open(self.run.path / name)
+        summary = nested.read_summary()
+        if summary is not None:
+            return {**summary, "run": name}
+        self.listener.say("The language model is fine-tuned on these texts.")
+        request = Request(
+            out=nested.path,
+            config=language_model_config(config, path, direction),
+            started=self.request.started,
+        )
+        summary = train_prepared(nested, request, tokenizer, self.listener, self.interruption)
+        return {**summary, "run": name}

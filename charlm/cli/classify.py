@@ -1,0 +1,163 @@
+"""charlm classify: a text in, its class out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from charlm.cli.labelled_options import FORMATS, LABELS_TO_MEASURE, TABLE, layout_of
+from charlm.cli.verbs import (
+    Context,
+    SharedSettings,
+    checked,
+    given,
+    open_or_standard_input,
+    parameter,
+    point_out_unused_pipe,
+    setting_option,
+)
+from charlm.errors import UsageError
+from charlm.report.output import one_line
+from charlm.settings import Setting
+
+if TYPE_CHECKING:
+    from charlm.text.labelled import LabelledRow
+
+_LEAST = Setting("answer - where the class is less probable than this", least=0, most=1)
+_READING = SharedSettings("corpus.encoding", "corpus.errors")
+_RUNNING = SharedSettings(
+    "optimisation.precision",
+    "optimisation.threads",
+    "optimisation.device",
+    "optimisation.kernel",
+)
+_ROWS, _CHARACTERS = 512, 1 << 18  # classified at once
+UNDECIDED = "-"
+
+PARAMETERS = [
+    parameter(
+        "run", Path, typer.Argument(metavar="RUN", help="a classifier's run or exported file"), ...
+    ),
+    parameter(
+        "file",
+        str,
+        typer.Argument(
+            metavar="[FILE|-]",
+            help="a text a line, or a table (.csv, .tsv, .jsonl)",
+            show_default=False,
+        ),
+        "-",
+    ),
+    parameter(
+        "every",
+        bool,
+        typer.Option("--all", help="a line for every class, the likeliest first"),
+        False,
+    ),
+    setting_option("min_probability", float, _LEAST, 0.0),
+    *TABLE,
+    LABELS_TO_MEASURE,
+    *_READING.options,
+    *_RUNNING.options,
+]
+
+
+def classify(context: Context, values: Mapping[str, Any]) -> None:
+    """Say of each text which class it is of: label, probability, text.
+
+    Example: charlm classify runs/specialty - < notes.txt | cut -f1 | sort | uniq -c
+    """
+    least = checked("--min-probability", values["min_probability"], float, _LEAST, 0.0)
+    reading, running = _READING.read(values), _RUNNING.read(values)
+    layout, file = layout_of(values), values["file"]
+    names = (".csv", ".tsv", ".jsonl")
+    is_table = bool(layout.get("format")) or any(end in Path(file).suffixes for end in names)
+    if not is_table:
+        for name in given(values, ("text_column", "label_column")):
+            raise UsageError(
+                f"--{name.replace('_', '-')} is of a table, and {file} is read line by line",
+                "Give --" + ", --".join(FORMATS) + " or a file of such a name.",
+            )
+        if values["no_header"]:
+            raise UsageError("--no-header is of a table", "Give --csv, --tsv or --jsonl too.")
+    as_bytes = file == "-" or not is_table
+    stream = open_or_standard_input(file, "the texts") if as_bytes else None
+    point_out_unused_pipe(context, file == "-")
+
+    from charlm import api
+
+    model = api.load(values["run"])
+    tally = None
+    if values["label_column"] is not None:
+        from charlm.classifying.tally import Tally
+
+        tally = Tally(model.classes)
+    if is_table:
+        layout.setdefault("label_column", None)
+        batches = _rows(file, stream, layout, context)
+    else:
+        batches = _lines(stream, file, reading, context)
+    for batch in batches:
+        answers = model.classify_batch([row.text for row in batch], **running)
+        for row, answer in zip(batch, answers, strict=True):
+            label = answer.label if answer.probability >= least else UNDECIDED
+            _show(context, values["every"], label, row, answer)
+        if tally is not None:
+            tally.add([row.label for row in batch], answers, [row.row for row in batch])
+    if tally is not None:
+        figures = tally.figures()
+        if context.as_json:
+            context.output.json({"metrics": figures})
+        else:
+            context.messages.say(
+                f"accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}, "
+                f"{figures['nats']:.4f} nats a text, over {figures['n']:,} texts"
+            )
+
+
+def _lines(
+    stream: Any, file: str, reading: Mapping[str, Any], context: Context
+) -> Iterator[Sequence["LabelledRow"]]:
+    from charlm.text.labelled import LabelledRow
+    from charlm.text.lines import line_batches
+
+    number = 0
+    say = context.messages.say
+    name = "standard input" if file == "-" else file
+    for batch in line_batches(stream, _ROWS, _CHARACTERS, name=name, say=say, **reading):
+        rows = [
+            LabelledRow(line.removesuffix("\n"), None, number + place)
+            for place, line in enumerate(batch, 1)
+        ]
+        number += len(batch)
+        yield rows
+
+
+def _rows(
+    file: str, stream: Any, layout: Any, context: Context
+) -> Iterator[Sequence["LabelledRow"]]:
+    from charlm.text.labelled import row_batches
+
+    source = "-" if file == "-" else Path(file)
+    return row_batches(source, _ROWS, _CHARACTERS, stdin=stream, say=context.messages.say, **layout)
+
+
+def _show(context: Context, every: bool, label: str, row: "LabelledRow", answer: Any) -> None:
+    out = context.output
+    if context.as_json:
+        out.json(
+            {
+                "label": label,
+                "probability": answer.probability,
+                "probabilities": answer.probabilities,
+                "text": row.text,
+            }
+        )
+        return
+    # The text comes last, exactly as it is unless it has lines of its own.
+    text = one_line(row.text) if "\n" in row.text else row.text
+    ranked = [(label, answer.probability)]
+    if every:
+        ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])
+    out.write("".join(f"{one_line(name)}\t{value:.4f}\t{text}\n" for name, value in ranked))

@@ -1,0 +1,181 @@
+"""A text -> logits of its classes: encoders that read it, pooling, a head.
+
+    h_1 ... h_n = encoder(x_1 ... x_n)      read in chunks, each from the state of the one before
+    v = pooling(h_1 ... h_n)                model/pooling.py
+    y = W_2 relu(W_1 norm(v))               logits (C,); without a hidden layer W norm(v)
+
+One encoder reads from the beginning (or from the end, if that is how it was trained). Two:
+the second reads the other way, and either one head sees both vectors (a bidirectional network:
+two stacks side by side, not layer by layer as in torch.nn), or each has a head of its own and
+the probabilities are averaged (the ensemble of Howard & Ruder 2018, sec. 3.3).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from charlm import registry
+from charlm.draws import Draws
+from charlm.model.dropout import DropoutRates, mask
+from charlm.model.initialisation import fill_uniform
+from charlm.model.language_model import Architecture, Encoder, LanguageModel
+from charlm.model.pooling import Pooled
+from charlm.model.whole_texts import OfChunk, Texts, read
+
+
+@dataclass(frozen=True)
+class ClassifierArchitecture:
+    """What the network computes.
+
+    heads: 1, or one for each of `encoders`. predicts: the encoders keep their layer onto the
+    vocabulary, for an auxiliary loss.
+    """
+
+    encoder: Architecture
+    classes: int
+    pooling: str = "concat"
+    head_size: int | None = None
+    encoders: int = 1
+    heads: int = 1
+    predicts: bool = False
+
+    def build(self) -> "Classifier":
+        """The network, its weights not yet drawn."""
+        return Classifier(self)
+
+    def parameters(self) -> int:
+        """The number of weights, without making them."""
+        with torch.device("meta"):
+            return sum(p.numel() for p in self.build().parameters())
+
+
+class Head(nn.Module):
+    """vectors (B, P, H) -> logits (B, C).
+
+    Each of the P parts is brought to mean 0 and variance 1 (Ba et al. 2016), which, unlike the
+    batch norm of Howard & Ruder, makes of a text the same whatever it is read with.
+    """
+
+    def __init__(self, parts: int, size: int, hidden: int | None, classes: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(parts * size))
+        self.shift = nn.Parameter(torch.empty(parts * size))
+        self.hidden = None if hidden is None else nn.Linear(parts * size, hidden)
+        self.output = nn.Linear(parts * size if hidden is None else hidden, classes)
+
+    def draw(self, generator: torch.Generator) -> None:
+        """As torch.nn does it: U(-1/sqrt(n), 1/sqrt(n)) for n inputs; biases 0."""
+        self.scale.fill_(1.0)
+        self.shift.zero_()
+        for layer in (self.hidden, self.output):
+            if layer is not None:
+                fill_uniform(layer.weight, 1 / math.sqrt(layer.in_features), generator)
+                layer.bias.zero_()
+
+    def forward(self, vectors: Tensor, dropout: float, draws: Draws | None) -> Tensor:
+        x = F.layer_norm(vectors, vectors.shape[2:]).flatten(1) * self.scale + self.shift
+        x = _dropped(x, dropout, draws, "vector")
+        if self.hidden is not None:
+            x = torch.relu(self.hidden(x))
+            x = _dropped(x, dropout / 4, draws, "hidden")  # .4 and .1 in Howard & Ruder
+        logits: Tensor = self.output(x)
+        return logits
+
+
+def _dropped(x: Tensor, p: float, draws: Draws | None, place: str) -> Tensor:
+    return x if draws is None or p == 0 else x * mask(tuple(x.shape), p, draws, place, x)
+
+
+class Classifier(nn.Module):
+    """p(class | text). `forward` gives the logits of each head."""
+
+    def __init__(self, architecture: ClassifierArchitecture) -> None:
+        super().__init__()
+        a = architecture
+        self.architecture = a
+        kind = LanguageModel if a.predicts else Encoder
+        self.encoders = nn.ModuleList(kind(a.encoder) for _ in range(a.encoders))
+        self.pooling = registry.resolve(registry.POOLINGS, a.pooling)
+        nothing = Pooled.nothing(1, a.encoder.output_size, torch.zeros(1))
+        parts = self.pooling(nothing, torch.ones(1)).shape[1] * (a.encoders // a.heads)
+        self.heads = nn.ModuleList(
+            Head(parts, a.encoder.output_size, a.head_size, a.classes) for _ in range(a.heads)
+        )
+
+    @property
+    def readers(self) -> list[Encoder]:
+        """The encoders, as what they are."""
+        return cast(list[Encoder], list(self.encoders))
+
+    def initialise(self, init: str, draws: Draws, forget_bias: float | None = None) -> "Classifier":
+        """Draw all weights from (seed, place)."""
+        for number, encoder in enumerate(self.readers):
+            encoder.initialise(init, draws.of(f"encoder {number}"), forget_bias)
+        with torch.no_grad():
+            for number, head in enumerate(self.heads):
+                cast(Head, head).draw(draws.torch(f"head {number}"))
+        return self
+
+    def run_with(self, kernel: str, precision: torch.dtype) -> None:
+        """How passes are run; not part of what the model is."""
+        for encoder in self.readers:
+            encoder.kernel, encoder.precision = kernel, precision
+
+    def layer_groups(self) -> list[list[str]]:
+        """Names of the weights, group by group from the top: heads, layers, embedding."""
+        layers = self.architecture.encoder.layers
+        groups: list[list[str]] = [[] for _ in range(layers + 2)]
+        for name, _ in self.named_parameters():
+            parts = name.split(".")
+            place = 0
+            if parts[0] == "encoders" and parts[2] == "layers":
+                place = layers - int(parts[3])
+            elif parts[0] == "encoders" and parts[2] == "embedding":
+                place = layers + 1
+            groups[place].append(name)
+        return groups
+
+    def forward(
+        self,
+        texts: Sequence[Texts],
+        chunk: int,
+        rates: DropoutRates | None = None,
+        draws: Draws | None = None,
+        head_dropout: float = 0.0,
+        of_chunks: Sequence[OfChunk] | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
+        """The batch as each encoder reads it -> logits (B, C) of each head, and the sum of what
+        `of_chunks` find, one for each encoder.
+
+        The gradient ends where a chunk of time steps begins; dropout masks are those of the batch.
+        """
+        vectors, found = [], []
+        for number, (encoder, batch) in enumerate(zip(self.readers, texts, strict=True)):
+            place = draws and draws.of(f"encoder {number}")
+            pooled, more = read(
+                encoder,
+                batch,
+                chunk,
+                rates,
+                place,
+                None if of_chunks is None else of_chunks[number],
+            )
+            vectors.append(self.pooling(pooled, batch.lengths))
+            found.append(more)
+        return self.logits(vectors, draws, head_dropout), torch.stack(found).sum()
+
+    def logits(
+        self, vectors: list[Tensor], draws: Draws | None = None, dropout: float = 0.0
+    ) -> list[Tensor]:
+        """The vectors (B, P, H) of all encoders -> logits (B, C) of each head."""
+        if len(self.heads) == 1:
+            vectors = [torch.cat(vectors, dim=1)]
+        return [
+            head(vector, dropout, draws and draws.of(f"head {number}"))
+            for number, (head, vector) in enumerate(zip(self.heads, vectors, strict=True))
+        ]

@@ -1,0 +1,198 @@
+"""From a language model, or from nothing, to a classifier that can be taken away."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import charlm
+from charlm import registry
+from charlm.errors import DataError, RunError, UsageError
+from charlm.runs.export import read_model
+from classifying.tables import QUICK, SMALL, rows
+
+TEXTS = ["the heart murmur", "", "knee joint 漢字", "a valve leaks and beats " * 9]
+
+
+def test_the_summary_has_the_keys_of_the_interface(classifier):
+    run, summary = classifier
+    assert {"run", "classes", "n_train", "seconds", "valid", "test", "baseline"} <= set(summary)
+    assert summary["classes"] == ["bone", "heart"] and summary["run"] == str(run)
+    sizes = [summary[f"n_{part}"] for part in ("train", "valid", "test")]
+    assert sum(sizes) == 90 and sizes[2] == summary["test"]["n"] == summary["baseline"]["n"]
+    for part in ("valid", "test", "baseline"):
+        assert {"accuracy", "macro_f1", "nats", "n", "per_class"} <= set(summary[part])
+    assert summary["test"]["accuracy"] > 0.8
+    assert 0 <= summary["padding"] < 0.5
+
+
+def test_it_begins_with_the_language_model_that_was_fine_tuned(classifier, lm):
+    run, summary = classifier
+    inner = charlm.load(run / "language_model")
+    assert summary["language_models"][0]["valid"]["tokens"] > 0
+    begin = read_model(run, "begin").weights
+    for name in ("layers.0.weight_hh", "embedding.weight"):
+        np.testing.assert_array_equal(begin[f"encoders.0.{name}"], inner.stored.weights[name])
+    theirs = charlm.load(lm)
+    assert not np.array_equal(
+        theirs.stored.weights["layers.0.weight_hh"], inner.stored.weights["layers.0.weight_hh"]
+    )
+    # New words have come to the vocabulary, after those that were there.
+    known, new = theirs.tokenizer, inner.tokenizer
+    assert new.vocabulary_size > known.vocabulary_size
+    for token in range(known.vocabulary_size):
+        assert new.token_identity(token) == known.token_identity(token)
+    assert ("word", "murmur") in map(new.token_identity, range(new.vocabulary_size))
+
+
+def test_rows_of_known_tokens_are_those_of_run_where_it_is_not_fine_tuned(lm, tmp_path):
+    charlm.finetune_classifier(lm, rows(), tmp_path / "run", lm_epochs=0, **QUICK)
+    begin = read_model(tmp_path / "run", "begin").weights["encoders.0.embedding.weight"]
+    theirs = read_model(lm).weights["embedding.weight"]
+    np.testing.assert_array_equal(begin[: len(theirs)], theirs)
+    np.testing.assert_allclose(begin[-1], theirs.mean(0), atol=1e-6)
+    assert not (tmp_path / "run" / "language_model").exists()
+
+
+def test_it_works_elsewhere_without_the_texts(classifier, tmp_path):
+    run, _ = classifier
+    model = charlm.load(run)
+    wanted = list(model.classify(TEXTS))
+    from charlm import api
+
+    api.export(run, tmp_path / "it.charlm")
+    shutil.copytree(run, tmp_path / "moved", symlinks=True)
+    for part in ("cache", "language_model"):
+        shutil.rmtree(tmp_path / "moved" / part)
+    for place in ("it.charlm", "moved"):
+        again = charlm.load(tmp_path / place)
+        assert again.classes == model.classes and again.temperature == model.temperature
+        assert list(again.classify(TEXTS)) == wanted
+        assert again.info()["task"] == "classifier"
+    raw = (tmp_path / "it.charlm").read_bytes()
+    assert str(run).encode() not in raw and b"murmur and" not in raw
+
+
+def test_a_text_is_classified_alike_whatever_it_comes_with(classifier):
+    model = charlm.load(classifier[0])
+    together = list(model.classify(TEXTS * 3))
+    for number, text in enumerate(TEXTS):
+        (alone,) = model.classify([text])
+        assert alone.label == together[number].label
+        np.testing.assert_allclose(
+            list(alone.probabilities.values()),
+            list(together[number].probabilities.values()),
+            atol=1e-6,
+        )
+        assert sum(alone.probabilities.values()) == pytest.approx(1)
+        assert alone.probability == max(alone.probabilities.values())
+
+
+def test_vectors_of_texts(classifier, lm):
+    for run in (classifier[0], lm):
+        model = charlm.load(run)
+        found = {name: model.embed(TEXTS, name) for name in registry.POOLINGS}
+        joined = [found[name] for name in ("last", "max", "mean")]
+        np.testing.assert_array_equal(found["concat"], np.concatenate(joined, axis=1))
+        np.testing.assert_array_equal(model.embed(TEXTS), found["concat"])
+        assert found["last"].shape == (len(TEXTS), SMALL["hidden_size"])
+
+
+def test_what_it_is_not_says_so(classifier, lm):
+    model, run = charlm.load(classifier[0]), classifier[0]
+    for call in (
+        lambda: model.generate("a"),
+        lambda: model.evaluate(),
+        lambda: list(model.score(["a"])),
+        lambda: charlm.load(lm).classify_batch(["a"]),
+        lambda: charlm.train([], run, resume=True),
+        lambda: charlm.finetune_classifier("none", None, lm, resume=True),
+        lambda: charlm.finetune_classifier(run, rows(), run.parent / "other"),
+    ):
+        with pytest.raises(RunError, match=r"classifier|classes"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("cell", "tokenizer"),
+    [*((cell, "word") for cell in registry.CELLS), *(("lstm", t) for t in registry.TOKENIZERS)],
+)
+def test_every_cell_and_every_tokenizer_from_nothing(cell, tokenizer, tmp_path):
+    settings = QUICK | SMALL | {"steps": 2, "epochs": None, "baseline": False}
+    if tokenizer in ("unigram", "bpe"):
+        settings["vocab_size"] = 300
+    summary = charlm.finetune_classifier(
+        "none", rows(), tmp_path / "run", cell=cell, tokenizer=tokenizer, bidirectional=True,
+        **settings,
+    )  # fmt: skip
+    assert summary["steps"] == 2 and summary["baseline"] is None
+    assert len(list(charlm.load(tmp_path / "run").classify(TEXTS))) == len(TEXTS)
+
+
+def test_two_models_that_read_from_both_ends_are_averaged(lm, lm_from_the_end, tmp_path):
+    out = tmp_path / "run"
+    summary = charlm.finetune_classifier(
+        lm, rows(), out, backward=str(lm_from_the_end), lm_epochs=1, lm_loss=0.1, **QUICK
+    )
+    assert [found["run"] for found in summary["language_models"]] == [
+        "language_model", "second_language_model",
+    ]  # fmt: skip
+    for number, name in enumerate(("language_model", "second_language_model")):
+        weights = read_model(out / name).weights["layers.0.weight_hh"]
+        begin = read_model(out, "begin").weights[f"encoders.{number}.layers.0.weight_hh"]
+        np.testing.assert_array_equal(begin, weights)
+    model = charlm.load(out)
+    texts = model._to_read(TEXTS)
+    import torch
+    from torch.nn.functional import softmax
+
+    from charlm.evaluation.reading_texts import logits_of
+    from charlm.training.text_batches import side_by_side
+
+    batch = [side_by_side([texts.read(n, way) for n in range(4)], 0) for way in (0, 1)]
+    with torch.inference_mode():
+        heads, _ = model.classifier(batch, 128)
+    mean = (softmax(heads[0], dim=1) + softmax(heads[1], dim=1)) / 2
+    np.testing.assert_allclose(np.exp(logits_of(model.classifier, texts)), mean.numpy(), atol=1e-6)
+    assert not torch.allclose(heads[0], heads[1])
+
+
+CONTRADICTIONS = [
+    ("none", {"backward": "x"}, "--bidirectional"),
+    ("lm", {"bidirectional": True}, "--backward"),
+    ("none", {"lm_text": "x"}, "--lm-text"),
+    ("lm", {"lm_text": "x", "lm_epochs": 0}, "--lm-text"),
+    ("lm", {"gradual_unfreezing": False, "unfreeze_every": 3}, "--unfreeze-every"),
+    ("lm", {"min_count": 2}, "--min-count"),
+    ("lm", {"hidden_size": 99}, "--hidden-size"),
+    ("lm", {"cell": "gru"}, "--cell"),
+    ("lm", {"init": "uniform"}, "--init"),
+    ("lm", {"pooling": "median"}, "--pooling"),
+    ("lm", {"valid_fraction": 0, "patience": 2}, "--patience"),
+]
+
+
+@pytest.mark.parametrize(("run", "settings", "named"), CONTRADICTIONS)
+def test_what_cannot_be_used_is_refused(run, settings, named, lm, tmp_path):
+    with pytest.raises(UsageError) as refused:
+        charlm.finetune_classifier(
+            lm if run == "lm" else run, rows(), tmp_path / "run", **(QUICK | settings)
+        )
+    assert named in str(refused.value.what)
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_runs_that_do_not_fit_are_refused(lm, tiny_run, tmp_path):
+    for other, what in ((lm, "both read forward"), (tiny_run, "other sizes")):
+        with pytest.raises(UsageError, match=what):
+            charlm.finetune_classifier(lm, rows(), tmp_path / "run", backward=str(other), **QUICK)
+
+
+def test_few_texts_and_many_classes(tmp_path):
+    found = rows(9, ("heart", "bone", "skin"))
+    summary = charlm.finetune_classifier(
+        "none", found, tmp_path / "run", valid_fraction=0, **QUICK | SMALL | {"batch_size": 32}
+    )
+    assert summary["n_train"] == 9 and summary["valid"] is summary["test"] is None
+    with pytest.raises(DataError):
+        charlm.finetune_classifier("none", found[:1], tmp_path / "one", **QUICK | SMALL)
