@@ -34,6 +34,7 @@ from charlm.training.language_modelling import LanguageModelling
 from charlm.training.listener import Listener, Listeners
 from charlm.training.loop import Loop
 from charlm.training.ranks import Gone, Ranks, require_device
+from charlm.training.row_adagrad import RowAdagrad, SideBySide
 from charlm.training.sizing import evaluation_times
 from charlm.training.state import Evaluations, TrainingState
 from charlm.training.tensorboard import TensorBoard
@@ -128,10 +129,14 @@ class Assembly:
             r.activation_penalty,
             r.temporal_activation_penalty,
         )
+        dense = self.model.dense()
         self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
-            self.model.named_parameters(), o.lr, r.weight_decay
+            dense, o.lr, r.weight_decay
         )
-        self.averages = Averages(list(self.model.parameters()), rule_for(o.optimizer, o.ema))
+        if self.model.tables:
+            rows = RowAdagrad(self.model.tables, o.ngram_lr / o.lr)
+            self.optimizer = SideBySide([self.optimizer, rows])
+        self.averages = Averages([weight for _, weight in dense], rule_for(o.optimizer, o.ema))
         self.saved = SavedTraining(
             self.run,
             self.model,

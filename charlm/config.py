@@ -36,6 +36,19 @@ class Model:
     tie_weights: Annotated[bool, Setting("decode with the embedding's own weights", auto=True)] = (
         AUTO
     )
+    ngram_order: Annotated[
+        int,
+        Setting(
+            "the input has a vector of the last 2, 3, ... N tokens too (1: none)",
+            least=1,
+            most=32,
+            auto=True,
+        ),
+    ] = AUTO
+    ngram_rows: Annotated[
+        int,
+        Setting("vectors that n-grams share, a power of two", least=1, most=2**26, auto=True),
+    ] = AUTO
     nonlinearity: Annotated[
         str,
         Setting(
@@ -126,6 +139,9 @@ class Optimisation:
         "adamw"
     )
     lr: Annotated[float, Setting("peak learning rate", above=0, most=1e4, auto=True)] = AUTO
+    ngram_lr: Annotated[
+        float, Setting("learning rate of the vectors of n-grams", above=0, most=1e4, auto=True)
+    ] = AUTO
     schedule: Annotated[
         str,
         Setting("course of the learning rate", choices=tuple(registry.SCHEDULES), auto=True),
@@ -246,6 +262,16 @@ class Config:
         in runs older than the setting."""
         given = getattr(self.regularisation, name)
         return 0.0 if given == AUTO else min(given * self.regularisation.dropout, 0.95)
+
+    @property
+    def ngram_order(self) -> int:
+        """1 where it is not resolved, as in runs older than the setting."""
+        return 1 if self.model.ngram_order == AUTO else self.model.ngram_order
+
+    @property
+    def ngram_rows(self) -> int:
+        """1 where there are no n-grams."""
+        return 1 if self.model.ngram_rows == AUTO else self.model.ngram_rows
 
     @property
     def zoneout(self) -> float:

@@ -218,6 +218,8 @@ def architecture_of(config: Config, tokenizer: Tokenizer) -> Architecture:
         context=None if m.context == AUTO else m.context,
         bias=m.bias,
         zoneout=config.zoneout,
+        ngram_order=config.ngram_order,
+        ngram_rows=config.ngram_rows,
     )
 
 

@@ -112,6 +112,7 @@ def _contradictions(config: Config) -> list[str]:
         if value != AUTO and name not in usable
     ]
     found += _unused_by_cell(config)
+    found += _of_ngrams(config)
     if reg.temporal_dropout == 0:
         for name in ("temporal_dropout_kind", "temporal_dropout_mask"):
             if getattr(reg, name) != AUTO:
@@ -188,6 +189,16 @@ def _unused_by_cell(config: Config) -> list[str]:
         ]
     if not model.bias and model.forget_bias != AUTO:
         found.append("--forget-bias is given, and --no-bias leaves no bias to start anywhere")
+    return found
+
+
+def _of_ngrams(config: Config) -> list[str]:
+    m, found = config.model, []
+    if m.ngram_order == 1:
+        given = {"--ngram-rows": m.ngram_rows, "--ngram-lr": config.optimisation.ngram_lr}
+        found += [f"{o} is given, but --ngram-order is 1" for o, v in given.items() if v != AUTO]
+    if m.ngram_rows != AUTO and m.ngram_rows & (m.ngram_rows - 1):
+        found.append(f"--ngram-rows is {m.ngram_rows}; needed: a power of two")
     return found
 
 

@@ -23,7 +23,7 @@ _DECIDED = tuple(
     f"model.{name}"
     for name in (
         "cell", "layers", "hidden_size", "last_hidden_size", "embedding_size", "tie_weights",
-        "nonlinearity", "context", "bias", "direction",
+        "ngram_order", "ngram_rows", "nonlinearity", "context", "bias", "direction",
     )
 )  # fmt: skip
 _KIND = "tokenizer.tokenizer"
@@ -33,6 +33,8 @@ _ZONEOUT = tuple(
 )
 _USELESS = ("model.init", "model.forget_bias")
 _BY_TOKEN = ("embedding.weight", "decoder.weight", "decoder.bias")  # (V, ...)
+_NGRAMS = ("model.ngram_order", "model.ngram_rows")
+_CODES = "ngrams.codes"  # (V,) by which the vectors of n-grams are found
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def adopted(config: Config, given: Sequence[str], source: Model | None) -> Confi
     ]
     for key in _DECIDED:
         value, asked = source.config.get(key), config.get(key)
+        if key in _NGRAMS and value == AUTO:  # older than the setting
+            value = 1
         values[key] = value
         if key in given and asked not in (value, AUTO):
             problems.append(f"{SETTINGS[key].option} is {asked}, and the run has {value}")
@@ -87,7 +91,7 @@ def adopted(config: Config, given: Sequence[str], source: Model | None) -> Confi
 
 def mapped(weights: Mapping[str, Any], source: Tokenizer, target: Tokenizer) -> Mapped:
     """`weights` with a row for each token of `target`: the one of the same token of `source`,
-    or the mean of them all."""
+    or the mean of them all. N-grams of tokens of `source` keep their vectors."""
     place = {source.token_identity(token): token for token in range(source.vocabulary_size)}
     rows = np.array(
         [place.get(target.token_identity(token), -1) for token in range(target.vocabulary_size)]
@@ -101,4 +105,8 @@ def mapped(weights: Mapping[str, Any], source: Tokenizer, target: Tokenizer) -> 
         found[name] = np.empty((len(rows), *array.shape[1:]), array.dtype)
         found[name][known] = array[rows[known]]
         found[name][~known] = array.mean(axis=0, dtype=np.float64)
+    if _CODES in weights:
+        codes = weights[_CODES]
+        new = codes.max() + 1 + np.arange(len(rows), dtype=codes.dtype)
+        found[_CODES] = np.where(known, codes[rows], new)
     return Mapped(found, int(known.sum()), len(rows))

@@ -187,7 +187,8 @@ def _check_checkpoint(
     weights = found.groups["weights"]
     for name, array in found.groups.get("optimizer", {}).items():
         weight = weights.get(name.rpartition("/")[0])
-        if weight is None or array.shape not in (weight.shape, ()):
+        # One number for each weight, for each row of a table, or for all.
+        if weight is None or array.shape not in (weight.shape, weight.shape[:1], ()):
             raise RunError(f"{found.path}: the optimiser's {name[:100]!r} fits no weight")
 
 

@@ -42,7 +42,9 @@ def model(tiny_run):
 
 
 def test_everything_that_is_promised_is_there():
-    assert set(charlm.__all__) == {"Model", "__version__", "load", "train"}
+    assert set(charlm.__all__) == {
+        "ClassifierModel", "Model", "__version__", "finetune_classifier", "load", "train"
+    }  # fmt: skip
     for name in charlm.__all__:
         assert getattr(charlm, name) is not None
     with pytest.raises(AttributeError, match="trian"):

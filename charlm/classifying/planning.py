@@ -115,6 +115,9 @@ def resolve(
         lengths, lm_tokens, config.model.init_from is not None, "valid" in cache.parts
     )
     config, own = sizing.resolve(config, facts)
+    if config.model.init_from is None and not config.classifier.lm_epochs:
+        # Their vectors are learned by a language model.
+        config = config.with_values({"model.ngram_order": 1})
     given = config.optimisation
     # The sizes of the network and what the machine is good at, as for any run; streams and
     # windows are those of a language model there.

@@ -47,7 +47,7 @@ class DynamicEvaluation:
         self.model, self.tokenizer, self.check = model, tokenizer, check
         self.target_nats = TargetNats(model, tokenizer.grammar)
         self.length = settings.dynamic_segment
-        self.weights: list[Tensor] = list(model.parameters())
+        self.weights: list[Tensor] = [weight for _, weight in model.dense()]
         self.trained = [weight.detach().clone() for weight in self.weights]
         lr = None if settings.dynamic_lr == AUTO else settings.dynamic_lr
         make = registry.resolve(registry.DYNAMIC_RULES, settings.dynamic_rule)

@@ -146,7 +146,7 @@ def _norm(grad: Tensor | None) -> float:
 @torch.no_grad()
 def _inputs_of(model: LanguageModel, ids: Tensor) -> Tensor:
     """What the last layer reads, as the product W_ih x + b_ih (T, B, G*H)."""
-    x = F.embedding(ids, model.embedding.weight)
+    x, _ = model.embed(ids, model.empty_state(ids.shape[1]))
     *below, last = model.layers
     for layer in below:
         gates_x = F.linear(x, layer.weight_ih, layer.bias_ih)
@@ -214,7 +214,7 @@ def _whole_gradient(
     """The norm of the gradient that training would take a step by, before and after it is cut."""
     outputs = model(found.inputs, model.empty_state(found.inputs.shape[1])).outputs
     loss = cross_entropy(model, outputs, found.targets, legal, found.states)
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    parameters = [weight for _, weight in model.dense()]
     for p, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
         p.grad = grad.clone()  # two biases may share theirs, which would be cut twice
     before = gradients.clip(parameters, clip_norm)

@@ -33,7 +33,8 @@ def activity(model: LanguageModel, inputs: Sequence[int]) -> Iterator[list[Layer
     ops, zoneout = TorchOperations(), model.layers.zoneout
     states = list(model.empty_state(1))
     for token in inputs:
-        x = model.embedding.weight[token : token + 1]  # (1, E)
+        x, after = model.embed(torch.tensor([[token]]), tuple(states))
+        x, states[len(model.layers) :] = x[0], after  # (1, E)
         steps = []
         for number, layer in enumerate(model.layers):
             gates_x = F.linear(x, layer.weight_ih, layer.bias_ih)

@@ -58,12 +58,20 @@ class CompiledDecoder:
 
     together = 64  # streams: more gain nothing at 512 units
 
-    def __init__(self, cell: Cell, weights: Weights, bias: bool, zoneout: float, say: Say) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        weights: Weights,
+        bias: bool,
+        zoneout: float,
+        ngram_order: int,
+        say: Say,
+    ) -> None:
         sizes = hidden_sizes(cell, weights, bias)
         if code_of(cell) is None or weights["embedding.weight"].dtype != np.float32:
             raise NotCompiledError(f"there are no compiled steps for {cell.name}")
         self._steps, self._zoneout = steps(say), zoneout
-        self._model = pack(cell, weights, sizes)
+        self._model = pack(cell, weights, sizes, ngram_order)
         arrays = (self._model.numbers, self._model.weights, self._model.floats, self._model.table)
         self._pointers = [array.ctypes.data for array in arrays]
         self._threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
@@ -181,4 +189,5 @@ def compiled_decoder_of(config: Config, weights: Weights, say: Say) -> CompiledD
     `say` hears of what takes long. RunError, NotCompiledError: as the decoder's own.
     """
     cell = checked_cell(config, weights)
-    return CompiledDecoder(cell, weights, config.model.bias, config.zoneout, say)
+    bias, zoneout, order = config.model.bias, config.zoneout, config.ngram_order
+    return CompiledDecoder(cell, weights, bias, zoneout, order, say)

@@ -1,6 +1,6 @@
 """A stored model, one token at a time, without torch.
 
-    e = E[id]                              embedding (V, E)
+    e = E[id] + those of n-grams           embedding (V, E), model/ngrams.py
     h_l, ... = cell(W_ih e + b_ih, state)  for each layer l; e of the next layer is h_l;
                                            with zoneout p: p * old + (1-p) * new of each part
     logits = W (P h_L) + b                 W is E itself and P there only where weights are tied
@@ -21,8 +21,11 @@ from charlm.config import Config
 from charlm.generation.numpy_ops import NumpyOperations
 from charlm.generation.weights import Weights, checked_cell, hidden_sizes
 from charlm.model.cells.base import Cell, State
+from charlm.model.ngram_rows import ngram_rows
 
-DecoderState = tuple[State, ...]  # one cell state a layer
+DecoderState = tuple[
+    State, ...
+]  # one cell state a layer; where there are n-grams, the tokens before
 
 FOLDED_FLOATS = 1 << 26  # 256 MB of float32: the most that kept first-layer inputs may take
 
@@ -32,7 +35,8 @@ class Decoder:
 
     `weights` by the names of model/language_model.py, all float32 (or all float64, for tests
     against exact references); they are used as they are and must not change afterwards. `bias`:
-    the recurrent layers have biases; `zoneout`: its rate (`model.language_model.Architecture`).
+    the recurrent layers have biases; `zoneout`, `ngram_order`: as of
+    `model.language_model.Architecture`.
     One stream and several give the same logits only up to rounding, as the products differ.
     RunError: a tensor that is missing, not known, of a wrong shape or type, or not finite.
     """
@@ -40,9 +44,14 @@ class Decoder:
     together = 1
 
     def __init__(
-        self, cell: Cell, weights: Weights, bias: bool = True, zoneout: float = 0.0
+        self,
+        cell: Cell,
+        weights: Weights,
+        bias: bool = True,
+        zoneout: float = 0.0,
+        ngram_order: int = 1,
     ) -> None:
-        self._cell, self._zoneout = cell, zoneout
+        self._cell, self._zoneout, self._ngram_order = cell, zoneout, ngram_order
         self._ops = NumpyOperations()
         self.hidden_sizes = hidden_sizes(cell, weights, bias)
         layers = range(len(self.hidden_sizes))
@@ -60,6 +69,9 @@ class Decoder:
             ]
             for name in ("bias_ih", "bias_hh")
         )
+        if ngram_order > 1:
+            self._ngrams = weights["ngrams.weight"]  # (R, E)
+            self._codes = weights["ngrams.codes"].astype(np.int64)  # (V,)
         projection = weights.get("projection.weight")
         self._projection = None if projection is None else prepare(projection)
         self._output = prepare(weights.get("decoder.weight", self._embedding))
@@ -69,18 +81,23 @@ class Decoder:
 
     def empty_state(self, streams: int) -> DecoderState:
         """Zeros; what comes before any text."""
-        return tuple(
-            tuple(
-                np.zeros((streams, hidden), self._embedding.dtype) for _ in self._cell.state_names
-            )
+        dtype = self._embedding.dtype
+        layers = tuple(
+            tuple(np.zeros((streams, hidden), dtype) for _ in self._cell.state_names)
             for hidden in self.hidden_sizes
         )
+        if self._ngram_order == 1:
+            return layers
+        return (*layers, (np.zeros((streams, self._ngram_order - 1), dtype),))
 
     def advance(self, ids: Iterable[int], state: DecoderState) -> DecoderState:
         """The state after each of N streams has read its token of `ids` (N,)."""
-        gates_x = np.stack([self._first_input(int(token)) for token in ids])  # (N, G*H)
+        tokens = [int(token) for token in ids]
+        gates_x = np.stack([self._first_input(token) for token in tokens])  # (N, G*H)
+        layers = len(self.hidden_sizes)
+        history = tuple(self._read(tokens, part, gates_x) for part in state[layers:])
         after: list[State] = []
-        for layer, before in enumerate(state):
+        for layer, before in enumerate(state[:layers]):
             if layer > 0:
                 gates_x = self._ops.linear(after[-1][0], self._weights_ih[layer])
                 gates_x += self._biases_ih[layer]
@@ -93,11 +110,11 @@ class Decoder:
                     stays * old + (1 - stays) * made for old, made in zip(before, new, strict=True)
                 )
             after.append(new)
-        return tuple(after)
+        return (*after, *history)
 
     def logits(self, state: DecoderState) -> npt.NDArray[np.floating[Any]]:
         """What `state` expects next: (N, V)."""
-        y = state[-1][0]  # (N, H)
+        y = state[len(self.hidden_sizes) - 1][0]  # (N, H)
         if self._projection is not None:
             y = self._ops.linear(y, self._projection)
         logits: npt.NDArray[np.floating[Any]] = self._ops.linear(y, self._output)
@@ -110,6 +127,15 @@ class Decoder:
         """`advance`, and the logits (N, V) after it."""
         state = self.advance(ids, state)
         return self.logits(state), state
+
+    def _read(self, tokens: list[int], before: State, gates_x: Any) -> State:
+        """Add what the first layer makes of the n-grams to gates_x (N, G*H); the tokens before
+        (N, n-1), newest first, after these."""
+        (history,), newest = before, self._codes[tokens]
+        places = ngram_rows([newest, *history.T.astype(np.int64)], len(self._ngrams))
+        for row, here in zip(gates_x, np.stack(places, axis=1), strict=True):  # (G*H,), (n-1,)
+            row += self._ops.linear(self._ngrams[here].sum(axis=0), self._weights_ih[0])
+        return (np.concatenate([newest[:, None], history[:, :-1]], axis=1).astype(history.dtype),)
 
     def _fold(self, token: int) -> npt.NDArray[np.floating[Any]]:
         """W_ih e + b_ih of the first layer for one token (G*H,): always one product of one
@@ -127,4 +153,4 @@ def decoder_of(config: Config, weights: Weights) -> Decoder:
     RunError where the weights are not those of such a network.
     """
     cell = checked_cell(config, weights)
-    return Decoder(cell, weights, config.model.bias, config.zoneout)
+    return Decoder(cell, weights, config.model.bias, config.zoneout, config.ngram_order)

@@ -25,6 +25,7 @@ def checked_cell(config: Config, weights: Weights) -> Cell:
         nonlinearity=None if m.nonlinearity == AUTO else m.nonlinearity,
         context=None if m.context == AUTO else m.context,
     )
+    table = weights.get("ngrams.weight")
     sizes = hidden_sizes(cell, weights, m.bias)
     last = m.hidden_size if m.last_hidden_size == AUTO else m.last_hidden_size
     shape = {
@@ -32,6 +33,7 @@ def checked_cell(config: Config, weights: Weights) -> Cell:
         "hidden sizes": (sizes, [m.hidden_size] * (m.layers - 1) + [last]),
         "embedding size": (weights["embedding.weight"].shape[1], m.embedding_size),
         "tied weights": ("decoder.weight" not in weights, m.tie_weights),
+        "rows of n-grams": (1 if table is None else len(table), config.ngram_rows),
     }
     for name, (found, wanted) in shape.items():
         if found != wanted:
@@ -48,12 +50,14 @@ def hidden_sizes(cell: Cell, weights: Weights, bias: bool) -> list[int]:
     vocabulary, embedding = weights["embedding.weight"].shape
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, embedding)}
     below = embedding
-    while (name := f"layers.{len(sizes)}.weight_ih") in weights:
-        hidden = len(weights[name]) // cell.gates if weights[name].ndim else 0
-        rows, layer = cell.gates * hidden, f"layers.{len(sizes)}"
-        shapes[name] = (rows, below)
+    sized_by = "weight_hh" if cell.recurrent else "weight_ih"
+    while (name := f"layers.{len(sizes)}.{sized_by}") in weights:
+        layer, shape = f"layers.{len(sizes)}", weights[name].shape or (0,)
+        hidden = shape[-1] if cell.recurrent else shape[0] // cell.gates
+        rows = cell.gates * hidden
+        shapes[f"{layer}.weight_ih"] = (rows, below)
         if cell.recurrent:
-            shapes[f"{layer}.weight_hh"] = (rows, hidden)
+            shapes[name] = (rows, hidden)
         for which in ("bias_ih", "bias_hh") if bias else ():
             if cell.recurrent or which == "bias_ih":
                 shapes[f"{layer}.{which}"] = (rows,)
@@ -64,6 +68,11 @@ def hidden_sizes(cell: Cell, weights: Weights, bias: bool) -> list[int]:
     elif embedding != below:
         shapes["projection.weight"] = (embedding, below)
     shapes["decoder.bias"] = (vocabulary,)
+    if "ngrams.weight" in weights:
+        rows = len(weights["ngrams.weight"])
+        if rows & (rows - 1):
+            raise _damaged(f"ngrams.weight has {rows} rows; needed: a power of two")
+        shapes |= {"ngrams.weight": (rows, embedding), "ngrams.codes": (vocabulary,)}
 
     dtype = weights["embedding.weight"].dtype
     if dtype not in (np.float32, np.float64):

@@ -14,6 +14,7 @@ from charlm.model import dropout
 from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates
 from charlm.model.initialisation import fill_uniform
+from charlm.model.ngrams import NgramEmbedding
 from charlm.model.stack import Border, RecurrentStack, StackState
 
 _MANY_TOKENS = 1000  # characters stay below, words and pieces of words do not
@@ -25,6 +26,7 @@ class Architecture:
 
     last_hidden_size: of the last layer, None: as the others. zoneout: the share of the old state
     that stays at each step, as it is measured and drawn from (`model.dropout.expectation`).
+    ngram_order, ngram_rows: of `model.ngrams`; 1: there are none.
     """
 
     vocabulary_size: int
@@ -38,6 +40,8 @@ class Architecture:
     context: int | None = None
     bias: bool = True
     zoneout: float = 0.0
+    ngram_order: int = 1
+    ngram_rows: int = 1
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -70,8 +74,10 @@ class Passed(NamedTuple):
 class Encoder(nn.Module):
     """ids -> what the last layer makes of them, carried in a state.
 
-    e_t = E[x_t]                     embedding (V, E)
+    e_t = E[x_t]                     embedding (V, E), with n-grams beside it (`ngrams`)
     h_t = stack(e_t, state)          L recurrent layers
+
+    A state has a part for each layer, and where there are n-grams one more: the tokens before.
     """
 
     layers: RecurrentStack
@@ -83,6 +89,11 @@ class Encoder(nn.Module):
         # nn.Embedding would draw values, which costs 1.5 s of imports on the meta device.
         table = torch.empty(a.vocabulary_size, a.embedding_size)
         self.embedding = nn.Embedding.from_pretrained(table, freeze=False)
+        self.ngrams: NgramEmbedding | None = None
+        if a.ngram_order > 1:
+            self.ngrams = NgramEmbedding(
+                a.vocabulary_size, a.ngram_order, a.ngram_rows, a.embedding_size
+            )
         cell = make_cell(a.cell, nonlinearity=a.nonlinearity, context=a.context)
         self.layers = RecurrentStack(cell, a.embedding_size, a.sizes, a.bias, a.zoneout)
         # How a pass is run; not part of what the model is.
@@ -108,9 +119,43 @@ class Encoder(nn.Module):
         for layer in self.layers:
             layer.initialise(init, generator, cell.initial_bias(layer.hidden_size))
 
+    @property
+    def tables(self) -> list[nn.Parameter]:
+        """The weights of which a step reads few rows: their gradients are sparse."""
+        return [] if self.ngrams is None else [self.ngrams.weight]
+
+    def dense(self) -> list[tuple[str, nn.Parameter]]:
+        """The others that are learned, with their names."""
+        sparse = {id(table) for table in self.tables}
+        found = self.named_parameters()
+        return [(n, p) for n, p in found if p.requires_grad and id(p) not in sparse]
+
+    @property
+    def state_names(self) -> tuple[tuple[str, ...], ...]:
+        """What the parts of a state are called."""
+        layers = (self.layers.cell.state_names,) * len(self.layers)
+        return layers if self.ngrams is None else (*layers, ("history",))
+
     def empty_state(self, streams: int) -> StackState:
         """Zeros; what comes before any text."""
-        return self.layers.empty_state(streams)
+        layers = self.layers.empty_state(streams)
+        return layers if self.ngrams is None else (*layers, (self.ngrams.empty_history(streams),))
+
+    def embed(
+        self,
+        ids: Tensor,
+        state: StackState,
+        borders: Sequence[Border] = (),
+        rates: DropoutRates | None = None,
+        draws: Draws | None = None,
+    ) -> tuple[Tensor, StackState]:
+        """ids (T, B) -> e (T, B, E), and the parts of the state that are not the layers'."""
+        rate = rates.embedding if rates else 0.0
+        x = dropout.embedded(ids, self.embedding.weight, rate, draws)
+        if self.ngrams is None:
+            return x, ()
+        vectors, history = self.ngrams(ids, state[-1][0], borders)
+        return x + vectors, ((history,),)
 
     def forward(
         self,
@@ -125,9 +170,12 @@ class Encoder(nn.Module):
         Dropout happens only where draws are given.
         """
         rates = rates or DropoutRates()
-        x = dropout.embedded(ids, self.embedding.weight, rates.embedding, draws)
+        x, after = self.embed(ids, state, borders, rates, draws)
         x = dropout.locked(x, rates.input, draws, "input")
-        y, state = self.layers(x, state, borders, rates, draws, self.kernel, self.precision)
+        y, layers = self.layers(
+            x, state[: len(self.layers)], borders, rates, draws, self.kernel, self.precision
+        )
+        state = (*layers, *after)
         return Passed(dropout.locked(y, rates.output, draws, "output"), state, y)
 
 

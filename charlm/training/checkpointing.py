@@ -7,7 +7,7 @@ then `raw` has the weights that training goes on with.
 import copy
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from charlm.draws import Share
 from charlm.runs.checkpoint import Checkpoint
 from charlm.runs.tensors import check_tensors
 from charlm.training.averaging import Averages
+from charlm.training.row_adagrad import SideBySide
 from charlm.training.step import Task
 
 Arrays = dict[str, np.ndarray]
@@ -43,7 +44,12 @@ def groups(
     }
     if averages.values is None:
         return found
-    return found | {"weights": arrays_of(dict(zip(raw, averages.values, strict=True))), "raw": raw}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    averaged = {
+        names[id(parameter)]: value
+        for parameter, value in zip(averages.parameters, averages.values, strict=True)
+    }
+    return found | {"weights": raw | arrays_of(averaged), "raw": raw}
 
 
 class Architecture(Protocol):
@@ -108,8 +114,9 @@ def restore(
     device = next(parameter for _, parameter in model.named_parameters()).device
     task.restore({name: torch.from_numpy(array).to(device) for name, array in stored.items()})
     # Nothing is kept of a weight before it has been moved.
-    moved, kept = task.moved(checkpoint.step), _kept(optimizer)
-    _put_optimizer(model, moved, optimizer, checkpoint.groups["optimizer"], kept, where)
+    expected = _kept(model, task.moved(checkpoint.step), optimizer)
+    check_tensors(checkpoint.groups["optimizer"], expected, where)
+    _put_optimizer(model, optimizer, checkpoint.groups["optimizer"])
 
 
 def _here(part: np.ndarray, share: Share | None) -> np.ndarray:
@@ -130,33 +137,39 @@ def _optimizer_arrays(model: nn.Module, optimizer: torch.optim.Optimizer) -> Arr
     return arrays_of(tensors)
 
 
-def _kept(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimiser keeps of a weight of shape (1,), seen by a step of a copy of it."""
-    weight = nn.Parameter(torch.zeros(1))
-    weight.grad = torch.zeros(1)
+def _kept(
+    model: Network, moved: Collection[str], optimizer: torch.optim.Optimizer
+) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of everything that is kept of the weights `moved`, by its name."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    for part in optimizer.optimizers if isinstance(optimizer, SideBySide) else [optimizer]:
+        axes_of = _axes_kept(part)
+        for parameter in (p for group in part.param_groups for p in group["params"]):
+            if names[id(parameter)] in moved:
+                for key, axes in axes_of.items():
+                    shape = tuple(parameter.shape)[:axes]
+                    found[f"{names[id(parameter)]}/{key}"] = shape, np.dtype(np.float32)
+    return found
+
+
+def _axes_kept(optimizer: torch.optim.Optimizer) -> dict[str, int | None]:
+    """What an optimiser keeps of a matrix, seen by a step of a copy of it: one number (0), one
+    for each row (1), or one for each weight (None)."""
+    weight = nn.Parameter(torch.zeros(2, 3))
+    weight.grad = torch.zeros(2, 3)
     probe = copy.copy(optimizer)
     probe.state = defaultdict(dict)
     probe.param_groups = [{**optimizer.param_groups[0], "params": [weight]}]
     probe.step()
-    return dict(probe.state[weight])
+    kept = probe.state[weight].items()
+    return {key: None if part.shape == weight.shape else part.dim() for key, part in kept}
 
 
 def _put_optimizer(
-    model: Network,
-    moved: Collection[str],
-    optimizer: torch.optim.Optimizer,
-    arrays: Mapping[str, np.ndarray],
-    kept: Mapping[str, Tensor],
-    where: str,
+    model: Network, optimizer: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray]
 ) -> None:
     parameters = dict(model.named_parameters())
-    expected = {
-        f"{name}/{key}": (tuple(parameter.shape) if value.dim() else (), np.dtype(np.float32))
-        for name, parameter in parameters.items()
-        if name in moved
-        for key, value in kept.items()
-    }
-    check_tensors(arrays, expected, where)
     optimizer.state.clear()
     for full_name, array in arrays.items():
         name, _, key = full_name.rpartition("/")

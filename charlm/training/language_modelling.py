@@ -100,22 +100,20 @@ class LanguageModelling:
         return ThroughTime(norm(reached) / (norm((last,)) or 1.0), saturated, len(inputs))
 
     def moved(self, step: int) -> Collection[str]:
-        """All weights, by the first step."""
-        return [name for name, _ in self.model.named_parameters()] if step else []
+        """All that are learned, by the first step."""
+        return [n for n, weight in self.model.named_parameters() if weight.requires_grad and step]
 
     def carried(self) -> dict[str, Tensor]:
         """The carried state of the streams that are here, (B, H) each, by name."""
-        names = self.model.layers.cell.state_names
         return {
             f"{number}.{name}": part
-            for number, layer in enumerate(self.state)
-            for name, part in zip(names, layer, strict=True)
+            for number, names in enumerate(self.model.state_names)
+            for name, part in zip(names, self.state[number], strict=True)
         }
 
     def restore(self, carried: dict[str, Tensor]) -> None:
         """Take the carried state back from a checkpoint."""
-        names = self.model.layers.cell.state_names
         self.state = tuple(
             tuple(carried[f"{number}.{name}"] for name in names)
-            for number in range(len(self.state))
+            for number, names in enumerate(self.model.state_names)
         )

@@ -131,7 +131,15 @@ class TorchRanks(Ranks):
 
     def summed(self, parameters: Sequence[nn.Parameter], nats: float) -> float:
         """One message for all gradients, with the loss at its end; views of it become the
-        gradients."""
+        gradients. Sparse ones, which differ in size, have one each."""
+        sparse = [p for p in parameters if p.grad is not None and p.grad.is_sparse]
+        for parameter in sparse:
+            assert parameter.grad is not None
+            gradient = parameter.grad.cpu().coalesce()  # NCCL has no sums of sparse ones
+            with self._reaching():
+                self._dist.all_reduce(gradient)
+            parameter.grad = gradient.to(parameter.device)
+        parameters = [p for p in parameters if p.requires_grad and not any(p is s for s in sparse)]
         gradients = [_gradient(parameter).flatten() for parameter in parameters]
         flat = torch.cat([*gradients, gradients[0].new_tensor([nats])])
         with self._reaching():

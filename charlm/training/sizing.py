@@ -14,6 +14,7 @@ from charlm.errors import DataError
 from charlm.model.cells.base import Cell, make_cell
 from charlm.precedence import OWN_WARM_UP
 from charlm.settings import AUTO
+from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.usual_rates import BY_GRADIENT_ALONE, REFERENCE_WIDTH, usual_rate
 
 # Measured on Tiny Shakespeare (1.0 M characters) with 2 cores: scripts/RECORDS.md.
@@ -96,8 +97,7 @@ class _Resolution:
         self.choices: list[Choice] = []
 
     def run(self) -> tuple[Config, list[Choice]]:
-        facts = self.facts
-        b = self.config.budget
+        facts, o, b = self.facts, self.config.optimisation, self.config.budget
         no_limit = b.epochs is None and b.steps is None
         minutes = _DEFAULT_MINUTES if no_limit else None
         if minutes is None and b.minutes == AUTO:
@@ -110,6 +110,10 @@ class _Resolution:
         self._model()
         self._regularisation()
         self._optimisation()
+        pace = self.config.optimisation.lr / usual_rate(o.optimizer, self.config.model)
+        about = self.config, facts.train_tokens, self._expected_epochs(), pace
+        for choice in ngram_choices(*about):
+            self._set(*choice)
         return self.config, self.choices
 
     def _set(self, key: str, value: Any, reason: str) -> None:

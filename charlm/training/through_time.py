@@ -62,8 +62,8 @@ def saturated_share(model: LanguageModel, ids: Tensor, state: StackState) -> flo
     A plain network has no gates: then it is the share of its units.
     """
     flat = []
-    x = F.embedding(ids, model.embedding.weight)
-    for layer, before in zip(model.layers, state, strict=True):
+    x = model.embed(ids.unsqueeze(0), state)[0][0]
+    for layer, before in zip(model.layers, state, strict=False):
         ops = _Watched()
         gates_x = F.linear(x, layer.weight_ih, layer.bias_ih)
         x = layer.cell.step(ops, gates_x, before, layer.weight_hh, layer.bias_hh)[0]

@@ -180,11 +180,12 @@ def test_a_last_layer_of_its_own_size_makes_two(tiny_text: Path) -> None:
 def test_dry_run_counts_parameters(tiny_text: Path) -> None:
     found = planned(
         tiny_text, "--hidden-size", "5", "--embedding-size", "4", "--layers", "2", "--tokenizer",
-        "byte", "--no-tie-weights",
+        "byte", "--no-tie-weights", "--ngram-order", "3", "--ngram-rows", "64",
     )  # fmt: skip
     V, E, H = 256, 4, 5
     lstm = 4 * H * (E + H + 2) + 4 * H * (H + H + 2)
-    assert found["parameters"] == V * E + lstm + V * H + V
+    ngrams = 64 * E + V
+    assert found["parameters"] == V * E + ngrams + lstm + V * H + V
     text = tiny_text.read_text("utf-8")
     assert found["train_tokens"] == len(text[: len(text) * 9 // 10].encode())
     assert found["memory_bytes"] > 4 * 4 * found["parameters"]

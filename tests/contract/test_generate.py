@@ -181,7 +181,7 @@ def test_nats_are_those_that_score_charges(tiny_run: Path, tmp_path: Path) -> No
     """Of the text without line breaks, whose tokens `score` charges one by one.
 
     The prompt is the empty line: what `score` reads before a line is the boundary token."""
-    args = ("--length", "30", "--stop", "\n", "--seed", "4")
+    args = ("--length", "30", "--stop", "\n", "--seed", "4", "--precision", "fp32")
     (sample,) = objects(tiny_run, *args)
     line = tmp_path / "line"
     # The stop text itself was drawn too, and is counted.

@@ -63,6 +63,7 @@ CONTRACT = {
 MORE = {
     "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
     "--forget-bias --context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
+    "--ngram-order --ngram-rows --ngram-lr "
     "--no-tensorboard",
     "generate": "--no-greedy --encoding --errors --precision",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
@@ -152,7 +153,8 @@ DEFAULTS = {
              "--kernel",
              "--threads", "--device", "--minutes", "--eval-every", "--report-every",
              "--last-hidden-size", "--nonlinearity", "--context",
-             "--forget-bias", "--embedding-dropout"),
+             "--forget-bias", "--embedding-dropout",
+             "--ngram-order", "--ngram-rows", "--ngram-lr"),
             "auto",
         ),
     },

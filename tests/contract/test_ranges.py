@@ -28,7 +28,8 @@ NUMBERS = {
         "--epochs": ("a number", False), "--steps": ("a whole number", False),
         "--minutes": ("a number", False), "--patience": ("a whole number", False),
         "--eval-every": ("a whole number", False), "--report-every": ("a whole number", False),
-        "--save-every": ("a number", True),
+        "--save-every": ("a number", True), "--ngram-order": ("a whole number", False),
+        "--ngram-rows": ("a whole number", False), "--ngram-lr": ("a number", False),
     },
     "generate": {
         "--length": ("a whole number", True), "--num-samples": ("a whole number", False),
@@ -56,6 +57,7 @@ TOO_MUCH = {
         ),
         "--ema": "1",
         "--reset-probability": "1.001", "--hidden-size": "1000000000", "--layers": "65",
+        "--ngram-order": "33", "--ngram-rows": "134217728",
     },
     "evaluate": {
         "--dynamic-decay": "1.001", "--dynamic-segment": "10001", "--cache-weight": "1",
@@ -161,6 +163,9 @@ def test_unknown_word_is_answered_with_the_nearest(
         ("--no-bias", "--forget-bias", "1"),
         ("--temporal-activation-penalty", "1", "--bptt", "1"),
         ("--layers", "1", "--hidden-size", "8", "--last-hidden-size", "6"),
+        ("--ngram-order", "1", "--ngram-rows", "64"),
+        ("--ngram-order", "1", "--ngram-lr", "0.1"),
+        ("--ngram-rows", "48"),
     ],
 )
 def test_option_that_the_rest_cannot_use_is_refused(

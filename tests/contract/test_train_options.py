@@ -26,7 +26,7 @@ BASE = {
     "--batch-size": "4", "--bptt": "16", "--threads": "1", "--precision": "fp32",
     "--device": "cpu", "--lr": "0.02", "--warmup-steps": "3", "--input-dropout": "0.2",
     "--inter-layer-dropout": "0.2", "--temporal-dropout": "0.2", "--output-dropout": "0.2",
-    "--eval-every": "12",
+    "--eval-every": "12", "--ngram-order": "1",
 }  # fmt: skip
 
 
@@ -161,6 +161,10 @@ ROWS = [
         lambda base, other: other - base == 2 * 2 * 96),
     Row("--no-bias", "yes", "no", summary("parameters"), fewer),
     Row("--forget-bias", None, "3", weights),
+    Row("--ngram-order", "1", "2", summary("parameters"), more),
+    Row("--ngram-rows", "32", "64", summary("parameters"),
+        lambda base, other: other - base == 32 * 12, also={"--ngram-order": "3"}),
+    Row("--ngram-lr", None, "0.5", weights, also={"--ngram-order": "3"}),
     Row("--init", None, "default", weights),
     Row("--direction", None, "backward", weights),
     Row("--dropout", None, "0.5", weights),

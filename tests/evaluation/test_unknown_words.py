@@ -77,7 +77,7 @@ def test_while_training_a_cut_text_has_no_bits(tmp_path, monkeypatch):
     )
     run = RunMeasurement(model_of(tokenizer), tokenizer, cache, lambda: None, lambda _: None)
     cut = run.valid()
-    assert cut.bits_per_character is None and cut.nats_per_token > 0
+    assert cut.bits_per_character is None and cut.nats > 0
     whole = run.final(unchanged=True)["valid"]
     assert whole.counts == count_text([" The  old lamp \n" * 5])
     assert whole.bits_per_character == pytest.approx(whole.nats / np.log(2) / 80)

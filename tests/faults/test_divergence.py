@@ -9,7 +9,7 @@ from faults.processes import Fault, NanAtFullRate, charlm, last_step, metrics, r
 
 STEP = "charlm.training.loop:Loop._step"
 LINK = "charlm.runs.checkpoint:swap_link"
-TRUNCATE = "charlm.assembly:truncate_after"
+TRUNCATE = "charlm.saved_training:truncate_after"
 AT = 13  # of 17 steps, with evaluations after 5, 10, 15: the best before is that of 10
 
 

@@ -27,6 +27,19 @@ from .test_decoder_of_every_cell import ARCHITECTURES, config_of, model_of
 BYTES = fit_tokenizer(TokenizerSettings(kind="byte"), ["any\n"])
 
 
+COMPILED = [
+    name for name, model in ARCHITECTURES.items() if model["cell"] not in ("feedforward", "conv")
+]
+
+
+def test_a_cell_without_compiled_steps_says_so():
+    config = config_of(
+        **next(ARCHITECTURES[name] for name in ARCHITECTURES if name not in COMPILED)
+    )
+    with pytest.raises(NotCompiledError, match="no compiled steps"):
+        compiled_module.compiled_decoder_of(config, weights_of(model_of(config)), lambda said: None)
+
+
 def of_halves(weights):
     """Weights that lose nothing when they are cut to bf16."""
     return {
@@ -37,12 +50,12 @@ def of_halves(weights):
 
 def compiled(vocabulary, hidden=6, layers=2, embedding=5, seed=0, tied=True):
     weights = lstm_weights(vocabulary, embedding, hidden, layers, tied, seed=seed)
-    return CompiledDecoder(LSTM(), weights, True, 0.0, lambda said: None)
+    return CompiledDecoder(LSTM(), weights, True, 0.0, 1, lambda said: None)
 
 
 @pytest.mark.parametrize("folded", [True, False], ids=["folded", "not folded"])
 @pytest.mark.parametrize("wide", [False, True], ids=["less than a tile", "more than a tile"])
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", COMPILED)
 def test_it_is_the_network(name, wide, folded, monkeypatch):
     monkeypatch.setattr(packing, "FOLDED_FLOATS", packing.FOLDED_FLOATS if folded else 0)
     wider = {"hidden_size": 71, "embedding_size": 37} if wide else {}

@@ -32,6 +32,10 @@ ARCHITECTURES = {
     "tied to a last layer of the embedding's size": {
         "cell": "lstm", "last_hidden_size": E, "tie_weights": True,
     },
+    "n-grams": {"cell": "lstm", "ngram_order": 4, "ngram_rows": 16},
+    "n-grams, tied, zoneout": {
+        "cell": "gru", "ngram_order": 2, "ngram_rows": 8, "tie_weights": True, "zoneout": 0.3,
+    },
     "zoneout, LSTM": {"cell": "lstm", "zoneout": 0.3},
     "zoneout, GRU": {"cell": "gru", "zoneout": 0.3},
 }  # fmt: skip
@@ -56,7 +60,8 @@ def model_of(config):
     with torch.no_grad():
         generator = torch.Generator().manual_seed(1)
         for p in model.parameters():
-            p.normal_(0, 0.5, generator=generator)
+            if p.requires_grad:
+                p.normal_(0, 0.5, generator=generator)
     return model
 
 

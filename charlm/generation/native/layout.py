@@ -39,8 +39,15 @@ LSTM, GRU, GRU_CHO, RNN_SIGMOID, RNN_TANH, RNN_RELU = range(6)
     OUTPUT_PAIRS,
     OUTPUT_TILES,
     OUTPUT_BIAS,
+    NGRAM_ORDER,  # 1: there are none
+    NGRAM_ROWS,
+    NGRAM_TABLE,  # in floats
+    NGRAM_STEP,  # floats of its rows
+    NGRAM_CODES,  # in floats, one a token
+    HISTORY_AT,  # in a stream's state: the codes of the tokens before, newest first
+    VECTOR_AT,  # in scratch: the sum of the n-grams' vectors
     HEADER,
-) = range(24)
+) = range(31)
 
 # The row of a layer.
 (

@@ -83,7 +83,9 @@ def aligned(size: int, dtype: type) -> npt.NDArray[Any]:
     return raw[begin : begin + bytes_].view(dtype)
 
 
-def pack(cell: Cell, weights: Mapping[str, npt.NDArray[Any]], sizes: Sequence[int]) -> Packed:
+def pack(
+    cell: Cell, weights: Mapping[str, npt.NDArray[Any]], sizes: Sequence[int], ngram_order: int
+) -> Packed:
     """`weights` by the names of model/language_model.py, checked; `sizes`: H of each layer."""
     code = code_of(cell)
     assert code is not None
@@ -114,7 +116,7 @@ def pack(cell: Cell, weights: Mapping[str, npt.NDArray[Any]], sizes: Sequence[in
         row[m.INPUT_BIAS] = bias(bias_ih, int(row[m.GATE_TILES]))
         reads = m.padded(below, m.WIDTH)
         row[m.INPUT], row[m.INPUT_PAIRS] = -1, reads // 2
-        if number > 0 or not folded:
+        if number > 0 or not folded or ngram_order > 1:
             row[m.INPUT] = words.add(tiled(weights[f"{name}.weight_ih"], reads))
         part = int(row[m.PART])
         # gru-cho multiplies the candidates' rows with r * h, when r is known.
@@ -132,7 +134,17 @@ def pack(cell: Cell, weights: Mapping[str, npt.NDArray[Any]], sizes: Sequence[in
 
     header = np.zeros(m.HEADER, np.int64)
     header[m.LAYERS], header[m.CELL], header[m.VOCABULARY] = len(sizes), code, vocabulary
-    header[m.FOLDED], header[m.STATE_STEP] = folded, state
+    header[m.FOLDED], header[m.NGRAM_ORDER] = folded, ngram_order
+    vector = 0
+    if ngram_order > 1:
+        vector = m.padded(embedding.shape[1], m.WIDTH)
+        vectors = weights["ngrams.weight"]
+        header[m.NGRAM_ROWS], header[m.NGRAM_STEP] = len(vectors), vector
+        header[m.NGRAM_TABLE] = floats.add(_rows(vectors, vector))
+        header[m.NGRAM_CODES] = floats.add(weights["ngrams.codes"])
+        header[m.HISTORY_AT] = state
+        state += m.padded(ngram_order - 1, m.WIDTH)
+    header[m.STATE_STEP] = state
     projection = weights.get("projection.weight")
     header[m.PROJECTION] = -1
     part = int(layers[-1, m.PART])
@@ -160,6 +172,7 @@ def pack(cell: Cell, weights: Mapping[str, npt.NDArray[Any]], sizes: Sequence[in
         (m.PROJECTED_AT, projected),
         (m.LOGITS_AT, outputs),
         (m.MASS_AT, outputs),
+        (m.VECTOR_AT, vector),
     ):
         header[where] = scratch
         scratch += width

@@ -21,6 +21,7 @@ from charlm.generation.native.pointwise import (
     rnn,
 )
 from charlm.generation.native.products import at, compiled, product
+from charlm.model.ngram_rows import BASE, GOLDEN
 
 
 @compiled
@@ -68,6 +69,41 @@ def _input(
 
 
 @compiled
+def _ngrams(
+    streams: Any,
+    header: Any,
+    row: Any,
+    weights: Any,
+    floats: Any,
+    state: Any,
+    scratch: Any,
+    x: Any,
+    ids: Any,
+) -> None:
+    """x += W_ih of the n-grams' vectors (`model.ngram_rows`); the tokens before move on."""
+    step, size = header[m.SCRATCH_STEP], header[m.NGRAM_STEP]
+    for stream in range(streams):
+        history = at(state, stream * header[m.STATE_STEP] + header[m.HISTORY_AT])
+        vector = at(scratch, stream * step + header[m.VECTOR_AT])
+        for u in range(size):
+            vector[u] = np.float32(0)
+        newest = floats[header[m.NGRAM_CODES] + ids[stream]]
+        polynomial = np.int64(newest)
+        for n in range(2, header[m.NGRAM_ORDER] + 1):
+            polynomial = polynomial * BASE + np.int64(history[n - 2])
+            place = ((polynomial + n) * GOLDEN >> 32) & (header[m.NGRAM_ROWS] - 1)
+            found = at(floats, header[m.NGRAM_TABLE] + place * size)
+            for u in range(size):
+                vector[u] += found[u]
+        for n in range(header[m.NGRAM_ORDER] - 2, 0, -1):
+            history[n] = history[n - 1]
+        history[0] = newest
+    vectors = at(scratch, header[m.VECTOR_AT])
+    w, pairs = at(weights, row[m.INPUT]), row[m.INPUT_PAIRS]
+    product(streams, vectors, step, w, pairs, x, step, row[m.GATE_TILES])
+
+
+@compiled
 def _advance(
     streams: Any,
     header: Any,
@@ -90,6 +126,8 @@ def _advance(
         hidden, part, tiles = row[m.HIDDEN], row[m.PART], row[m.RECURRENT_TILES]
         h, pairs = at(state, row[m.STATE_AT]), part // 2
         _input(streams, header, row, below, weights, floats, table, state, x, ids)
+        if layer == 0 and header[m.NGRAM_ORDER] > 1:
+            _ngrams(streams, header, row, weights, floats, state, scratch, x, ids)
         _fill(streams, z, step, at(floats, row[m.RECURRENT_BIAS]), tiles * LANES)
         product(streams, h, wide, at(weights, row[m.RECURRENT]), pairs, z, step, tiles)
         if zoneout > 0:

@@ -1,0 +1,41 @@
+"""What `auto` becomes for n-grams beside a token (`model.ngrams`)."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from charlm.config import Config
+from charlm.settings import AUTO
+
+# The last seven characters mostly tell which word it is; words and pieces are known already.
+_LONGEST = {"char": 7, "byte": 7}
+_GATED = ("lstm", "gru", "gru-cho")
+_TOKENS_A_ROW = 16
+_FEWEST_ROWS, _MOST_ROWS = 2**10, 2**19
+# In one pass over Tiny Shakespeare (scripts/LOG.md); in several they would learn it by heart.
+_RATE = 0.03
+
+
+def ngram_choices(
+    config: Config, tokens: int, passes: float, pace: float
+) -> Iterator[tuple[str, Any, str]]:
+    """Each setting with its value for a text of `tokens` read so many times, and the reason.
+
+    pace: the learning rate of all else, against the usual one.
+    """
+    m, kind = config.model, config.tokenizer.tokenizer
+    longest = _LONGEST.get(kind, 1)
+    if m.cell not in _GATED:
+        order, why = 1, "a plain network shows what it can do alone"
+    else:
+        order, why = longest, f"of {kind} tokens" if longest > 1 else "tokens are long already"
+    if order == 1 and (m.ngram_rows != AUTO or config.optimisation.ngram_lr != AUTO):
+        order, why = 2, "their settings are given"
+    yield "model.ngram_order", order, why
+    rows = 1
+    if m.ngram_order not in (AUTO, 1) or (m.ngram_order == AUTO and order > 1):
+        wanted = 2 ** round(math.log2(max(1, tokens / _TOKENS_A_ROW)))
+        rows = min(max(wanted, _FEWEST_ROWS), _MOST_ROWS)
+    yield "model.ngram_rows", rows, f"{tokens:,} tokens to train on"
+    rate = float(f"{_RATE * pace / max(1.0, passes):.2g}")
+    yield "optimisation.ngram_lr", rate, f"about {passes:.1f} passes over the text are expected"
