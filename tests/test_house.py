@@ -46,7 +46,6 @@ FLOW = (
         "training_beside",
         "loaded",
         "transfer",
-        "learning_curve",
         "verification",
         "doctor",
         "gradient_study",

@@ -12,7 +12,7 @@ from charlm.training.listener import Listener
 
 if TYPE_CHECKING:
     from charlm.classifying.planning import ClassifierPlan
-    from charlm.classifying.request import Data
+    from charlm.classifying.request import CurveRequest, Data
     from charlm.text.labelled import Layout
 
 
@@ -30,6 +30,7 @@ def finetune_classifier(
     force: bool = False,
     listener: Listener | None = None,
     stdin: BinaryIO | None = None,
+    curve: "CurveRequest | None" = None,
     started: float | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -37,8 +38,9 @@ def finetune_classifier(
     run, classes, n_train, seconds, valid, test, baseline and more.
 
     data, valid, test: tables, or rows (`charlm.text.labelled.LabelledRow`); layout: how tables
-    are read. Settings as of `train`.
+    are read; curve: also what fewer labels come to, under `learning_curve`. Settings as of `train`.
     """
+    from charlm.classifying.curve_of_run import curve_of_run
     from charlm.classifying.request import ClassifierRequest
     from charlm.classifying.run import finetune
 
@@ -62,9 +64,12 @@ def finetune_classifier(
         resume=resume,
         force=force,
         stdin=stdin,
+        curve=curve,
         started=time.monotonic() if started is None else started,
     )
-    return finetune(request, listener or Listener())
+    listener = listener or Listener()
+    summary = finetune(request, listener)
+    return summary if curve is None else curve_of_run(request, curve, summary, listener)
 
 
 def plan_classifier(

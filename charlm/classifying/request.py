@@ -12,6 +12,15 @@ from charlm.text.labelled import LabelledRow, Layout
 Data = str | Path | Sequence[LabelledRow]
 
 
+@dataclass(frozen=True)
+class CurveRequest:
+    """A learning curve: numbers of labels, and shares of all; each is learned from so often."""
+
+    counts: Sequence[int] = ()
+    fractions: Sequence[float] = ()
+    repeats: int = 5
+
+
 @dataclass
 class ClassifierRequest:
     """data, valid, test: tables, or rows that are at hand (None: on resuming; by the fractions).
@@ -30,4 +39,5 @@ class ClassifierRequest:
     resume: bool = False
     force: bool = False
     stdin: BinaryIO | None = None
+    curve: CurveRequest | None = None
     started: float = field(default_factory=time.monotonic)

@@ -26,6 +26,7 @@ from charlm.classifying.labelled_cache import (
     sources_of,
     write_texts,
 )
+from charlm.classifying.learning_curve import label_counts
 from charlm.classifying.network import directions_of
 from charlm.classifying.planning import (
     ClassifierPlan,
@@ -95,6 +96,8 @@ def _begin(
                 "Give another --out.",
             )
     division = divided(request, listener)
+    if request.curve is not None:  # before anything is trained
+        label_counts(request.curve.counts, request.curve.fractions, division)
     interruption.check()
     run = RunDirectory.create(request.out, force=request.force)
     try:

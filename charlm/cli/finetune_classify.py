@@ -10,6 +10,7 @@ import typer
 
 from charlm.classifier_settings import ClassifierConfig
 from charlm.cli.labelled_options import LABELS, TABLE, layout_of
+from charlm.cli.learning_curve_options import CURVE, curve_of
 from charlm.cli.verbs import (
     Context,
     given,
@@ -75,6 +76,7 @@ PARAMETERS = [
     ),
     *TABLE,
     LABELS,
+    *CURVE,
     *(
         setting_option(
             field.name,
@@ -111,6 +113,7 @@ def finetune_classify(context: Context, values: Mapping[str, Any]) -> None:
             "RUN and DATA are both needed",
             "Name a run (or none) and a table: charlm finetune-classify runs/notes data.csv",
         )
+    curve = curve_of(values)
     stdin = standard_input("the table") if data == "-" else None
     point_out_unused_pipe(context, stdin is not None)
 
@@ -135,6 +138,7 @@ def finetune_classify(context: Context, values: Mapping[str, Any]) -> None:
         values["out"],
         resume=values["resume"],
         force=values["force"],
+        curve=curve,
         started=api.PROCESS_STARTED,
         **how,
     )
@@ -172,6 +176,11 @@ def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
     )
     show_classifier(context.messages, summary)
     write_classifier_pictures(summary, Path(run))
+    if "learning_curve" in summary:
+        from charlm.report.learning_curve import show_learning_curve, write_learning_curve
+
+        show_learning_curve(context.messages, summary["learning_curve"])
+        write_learning_curve(summary["learning_curve"], Path(run) / "learning_curve")
     name = shlex.quote(visible(run))
     context.messages.say(
         f"Next:\n  charlm classify {name} FILE\n  charlm embed {name} FILE\n"

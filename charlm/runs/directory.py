@@ -9,6 +9,7 @@ tensorboard/   its event files, where they were asked for
 and that of a classifier also
 wrong_answers.jsonl    confusion.svg    reliability.svg    (and .png)
 language_model/, second_language_model/   what it began with: runs of their own
+learning_curve/   what it comes to with fewer labels; mode 0700
 """
 
 import contextlib
@@ -49,7 +50,8 @@ _OF_CLASSIFIERS = (
 )  # fmt: skip
 _FILES = ("metrics.jsonl", "summary.json", "config.toml", *_OF_CLASSIFIERS)
 _FOLDERS = (
-    "checkpoints", "tokenizer", "cache", "samples", "tensorboard", *LANGUAGE_MODELS,
+    "checkpoints", "tokenizer", "cache", "samples", "tensorboard", "learning_curve",
+    *LANGUAGE_MODELS,
 )  # fmt: skip
 _MADE_AT_ONCE = ("checkpoints", "cache", "samples")
 # The user named a place that cannot be a run; anything else is the machine's doing.
@@ -72,6 +74,7 @@ class RunDirectory:
         self.cache = path / "cache"
         self.samples = path / "samples"
         self.tensorboard = path / "tensorboard"
+        self.learning_curve = path / "learning_curve"
 
     @classmethod
     def create(cls, path: str | Path, force: bool = False, cache: Path | None = None) -> Self:

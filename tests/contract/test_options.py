@@ -99,7 +99,7 @@ NOT_YET = {
     "score": "",
     "info": "",
     "export": "",
-    "finetune-classify": "--label-count --label-fraction --repeats",
+    "finetune-classify": "",
     "classify": "",
     "embed": "",
     "plot": "",
@@ -186,7 +186,7 @@ DEFAULTS = {
         "--steps": "none", "--patience": "none", "--save-every": "30",
         "--discriminative-lr": "2.6", "--gradual-unfreezing": "True", "--pooling": "concat",
         "--head-size": "50", "--class-weights": "none", "--lm-loss": "0", "--lm-text": "none",
-        "--backward": "none", "--bidirectional": "False", "--baseline": "True",
+        "--backward": "none", "--bidirectional": "False", "--baseline": "True", "--repeats": "5",
         **dict.fromkeys(
             ("--lm-epochs", "--lm-lr", "--unfreeze-every", "--max-length", "--minutes",
              "--eval-every", "--report-every", "--lr", "--schedule", "--warmup-steps",

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from report.pictures import curves, read, texts
 
-from charlm.errors import DataError, UsageError
-from charlm.evaluation.intervals import mean_interval
-from charlm.learning_curve import (
+from charlm.classifying.learning_curve import (
     BASELINE,
     SCRATCH,
     TRANSFERRED,
@@ -19,6 +17,8 @@ from charlm.learning_curve import (
     learning_curve,
     subset,
 )
+from charlm.errors import DataError, UsageError
+from charlm.evaluation.intervals import mean_interval
 from charlm.report.console import Messages
 from charlm.report.learning_curve import show_learning_curve, write_learning_curve
 from charlm.text.labelled import LabelledRow
@@ -67,6 +67,7 @@ def curve(
     counts: tuple[int, ...] = (10, 40),
 ) -> Any:
     said: list[str] = []
+    folder.mkdir(exist_ok=True)
     found = learning_curve(DIVISION, counts, repeats, 5, ways, trainer, folder, said.append)
     assert len(said) == len(counts) * repeats * len(set(ways) - {BASELINE})
     return found
@@ -127,7 +128,7 @@ def test_counts_are_checked_against_the_texts() -> None:
             label_counts(counts, fractions, DIVISION)
     nothing = Division(DIVISION.train, DIVISION.valid, [], DIVISION.classes)
     with pytest.raises(DataError, match="measured on test texts"):
-        learning_curve(nothing, [10], 1, 1, WAYS, Trainer(), Path(), print)
+        label_counts([10], [], nothing)
 
 
 def test_table_picture_and_sentences(

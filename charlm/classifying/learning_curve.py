@@ -52,8 +52,14 @@ def label_counts(
 ) -> list[int]:
     """How many training texts to learn from, ascending; fractions are of all of them.
 
-    UsageError: more than there are, or fewer than there are classes.
+    UsageError: more than there are, or fewer than there are classes. DataError: there are no
+    test texts to measure on.
     """
+    if not division.test:
+        raise DataError(
+            "A learning curve is measured on test texts, and there are none.",
+            "Give --test or --test-fraction.",
+        )
     total, classes = len(division.train), len(division.classes)
     wanted = {*counts, *(round(fraction * total) for fraction in fractions)}
     for count in sorted(wanted):
@@ -76,18 +82,12 @@ def learning_curve(
     folder: Path,
     say: Say,
 ) -> dict[str, Any]:
-    """Train every point and put them together: `as_curve` of their figures, kept in `folder`.
+    """Train every point and put them together, kept in `folder`, which must be there.
 
     ways: TRANSFERRED and SCRATCH, or one of them; with BASELINE, that too. Repeat k has the seed
-    `seed` + k. DataError: there are no test texts to measure on.
+    `seed` + k.
     """
-    if not division.test:
-        raise DataError(
-            "A learning curve is measured on test texts, and there are none.",
-            "Give --test or --test-fraction.",
-        )
     networks = [way for way in ways if way != BASELINE]
-    folder.mkdir(mode=0o700, exist_ok=True)
     found: list[dict[str, Any]] = []
     for count in counts:
         values: dict[str, list[Mapping[str, Any]]] = {way: [] for way in ways}
