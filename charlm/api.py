@@ -30,6 +30,8 @@ from charlm.runs.history import History
 from charlm.training.listener import Listener
 
 if TYPE_CHECKING:
+    from charlm.audit_settings import AuditSettings
+    from charlm.auditing import Audit
     from charlm.planning import Plan
     from charlm.run_story import RunStory
     from charlm.verification import Verification
@@ -203,6 +205,21 @@ def gradients(
         return {str(run): of_run(load(run), text, settings, say)}
     own = CORPORA / "clinical_notes" / "train.txt"
     return of_fresh_networks(networks, Path(text or own), settings, fresh or FreshSettings())
+
+
+def audit(
+    run: str | Path,
+    corpus: Sequence[str | Path],
+    held_out: Sequence[str | Path] = (),
+    settings: "AuditSettings | None" = None,
+    *,
+    stdin: BinaryIO | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> "Audit":
+    """What a model repeats of the text it was trained on. RunError; errors of reading text."""
+    from charlm.auditing import audit as audit_model
+
+    return audit_model(load(run), corpus, held_out, settings, stdin=stdin, say=say)
 
 
 def load(run: str | Path) -> "Model":

@@ -31,6 +31,12 @@ class Corpus:
     errors: Annotated[
         str, Setting("what to do with bytes that are not text", choices=("strict", "replace"))
     ] = "strict"
+    canaries: Annotated[
+        int,
+        Setting(
+            "made-up secrets to plant in the training text, for charlm audit", least=0, most=100_000
+        ),
+    ] = 0
 
 
 @dataclass(frozen=True)

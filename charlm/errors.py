@@ -64,3 +64,10 @@ class Interrupted(CharlmError):
     def __init__(self, signal_number: int, what: str, hint: str = "") -> None:
         super().__init__(what, hint)
         self.exit_code = 128 + signal_number
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was refused: by Python, or by torch, which has no class of its own for it."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate" in str(error)
+    )

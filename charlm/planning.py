@@ -19,6 +19,7 @@ from charlm.precedence import Kind, needing_validation, stored_configuration
 from charlm.runs.directory import RunDirectory
 from charlm.settings import AUTO, fields_of
 from charlm.storage.reading import parse_toml
+from charlm.text.canaries import Canaries
 from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
 from charlm.training import precision, sizing
@@ -72,6 +73,11 @@ class Plan:
                 f"Warning: {self.train_tokens:,} tokens are little to learn from: the model will "
                 "mostly repeat them. 100,000 and more give something to go by."
             )
+        if self.config.corpus.canaries:
+            found.append(
+                f"{self.config.corpus.canaries:,} made-up secrets are planted in the training "
+                "text: charlm audit says what the model kept of them."
+            )
         o, b = self.config.optimisation, self.config.budget
         last = sizing.last_step(self.config, self.train_tokens)
         if last is None or b.eval_every == AUTO:
@@ -85,14 +91,19 @@ class Plan:
         return found
 
     def memory_estimate(self) -> int:
-        """Bytes that training will take: weights, gradients, two averages and a window; with
-        --ema or nt-asgd the average, and while measuring by it the raw weights aside."""
-        o, a = self.config.optimisation, self.architecture
-        copies = 4 if o.ema is None and o.optimizer != "nt-asgd" else 6
-        # Of each layer the gates there and back, and some more for state and output.
-        kept = (2 * make_cell(a.cell, context=a.context).gates + 4) * sum(a.sizes)
-        logits = max(2 * CHUNK_LOGITS, 2 * a.vocabulary_size)
-        return 4 * (copies * a.parameters() + o.bptt * o.batch_size * kept + logits)
+        """Bytes that training will take."""
+        return memory_estimate(self.config, self.architecture)
+
+
+def memory_estimate(config: Config, architecture: Architecture) -> int:
+    """Bytes that training will take: weights, gradients, two averages and a window; with
+    --ema or nt-asgd the average, and while measuring by it the raw weights aside."""
+    o, a = config.optimisation, architecture
+    copies = 4 if o.ema is None and o.optimizer != "nt-asgd" else 6
+    # Of each layer the gates there and back, and some more for state and output.
+    kept = (2 * make_cell(a.cell, context=a.context).gates + 4) * sum(a.sizes)
+    logits = max(2 * CHUNK_LOGITS, 2 * a.vocabulary_size)
+    return 4 * (copies * a.parameters() + o.bptt * o.batch_size * kept + logits)
 
 
 def read_text(
@@ -115,6 +126,7 @@ def read_text(
         direction=request.config.model.direction,
         encoding=corpus.encoding,
         errors=corpus.errors,
+        canaries=Canaries(corpus.canaries, request.config.optimisation.seed),
         stdin=request.stdin,
         say=listener.say,
         progress=progress,

@@ -232,6 +232,8 @@ def read_toml(text: str, source: str) -> Layer:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{source} is not TOML: {error}", "Mend the line it names.") from error
+    except RecursionError as error:
+        raise UsageError(f"{source} is nested too deeply", "Write it plainly.") from error
     values: dict[str, Any] = {}
     for section, entries in tree.items():
         if isinstance(entries, dict):

@@ -6,13 +6,23 @@ from typing import Any
 
 from charlm.assembly import Assembly
 from charlm.config import Config
-from charlm.errors import RunError, UsageError
+from charlm.errors import MachineError, RunError, UsageError, is_out_of_memory
 from charlm.loaded import Model
-from charlm.planning import Request, ends, read_text, resolve, resumed, stored_config
+from charlm.planning import (
+    Request,
+    architecture_of,
+    ends,
+    memory_estimate,
+    read_text,
+    resolve,
+    resumed,
+    stored_config,
+)
 from charlm.precedence import differing, to_toml
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory, may_be_replaced
 from charlm.storage.atomic import partial_path, remove
+from charlm.storage.reading import physical_memory
 from charlm.text.corpus import corpus_fingerprint
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
@@ -140,7 +150,7 @@ class _Run:
             self.listener.chosen(choice.key, choice.value, choice.reason)
         self.run.write_tokenizer(tokenizer.to_files())
         self.run.write_config(to_toml(found.config))
-        return self._assembly(found.config, cache, tokenizer).train(None, source)
+        return self._train(found.config, cache, tokenizer, None, source)
 
     def resume(self) -> dict[str, Any]:
         stored = stored_config(self.run)
@@ -166,7 +176,7 @@ class _Run:
         self.run.remove_summary()
         if config != stored:
             self.run.write_config(to_toml(config))
-        return self._assembly(config, cache, tokenizer).train(checkpoint, source)
+        return self._train(config, cache, tokenizer, checkpoint, source)
 
     def _refuse_changes(self, stored: Config) -> None:
         given = self.request.config
@@ -196,8 +206,16 @@ class _Run:
                 "Leave them out, or start another run with another --out.",
             )
 
-    def _assembly(self, config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Assembly:
-        return Assembly(
+    def _train(
+        self,
+        config: Config,
+        cache: TokenCache,
+        tokenizer: Tokenizer,
+        checkpoint: checkpoints.Checkpoint | None,
+        source: Model | None,
+    ) -> dict[str, Any]:
+        """MachineError, with the estimate, where memory is refused."""
+        assembly = Assembly(
             self.run,
             config,
             cache,
@@ -207,3 +225,15 @@ class _Run:
             self.request.started,
             self.ranks,
         )
+        try:
+            return assembly.train(checkpoint, source)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            needed = memory_estimate(config, architecture_of(config, tokenizer)) / 2**20
+            raise MachineError(
+                f"there is not enough memory: training {self.run.path} takes about {needed:,.0f} "
+                f"MiB beside torch's own, and this machine has {physical_memory() / 2**20:,.0f}",
+                "A smaller --hidden-size, --embedding-size, --layers, --batch-size or --bptt "
+                "lowers it; checkpoints that were saved are as they were.",
+            ) from error

@@ -30,6 +30,7 @@ FLOW = (
         "correcting",
         "gradient_settings",
         "classifier_settings",
+        "audit_settings",
     },
     {"text"},
     {"model"},
@@ -50,6 +51,7 @@ FLOW = (
         "doctor",
         "gradient_study",
         "run_story",
+        "auditing",
     },  # where the stations are put together
     {"correction"},
     {"api"},

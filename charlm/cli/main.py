@@ -7,6 +7,7 @@ import typer
 
 from charlm import __version__
 from charlm.cli import (
+    audit,
     classify,
     compare,
     correct,
@@ -27,7 +28,7 @@ from charlm.cli import (
 )
 from charlm.cli.verbs import verb
 from charlm.errors import MachineError
-from charlm.report.console import Messages, error_text
+from charlm.report.console import Messages, error_text, leave_a_lost_terminal
 from charlm.report.output import ClosedOutput, Output
 
 app = typer.Typer(
@@ -73,6 +74,7 @@ verb(app, "verify", verify.PARAMETERS)(verify.verify)
 verb(app, "doctor", doctor.PARAMETERS)(doctor.doctor)
 verb(app, "gradients", gradients.PARAMETERS)(gradients.gradients)
 verb(app, "report", report.PARAMETERS)(report.report)
+verb(app, "audit", audit.PARAMETERS)(audit.audit)
 
 
 def main() -> None:
@@ -94,3 +96,5 @@ def main() -> None:
         reason = error.strerror if isinstance(error, OSError) else error
         Messages().write(error_text(f"the text could not be written: {reason}", ""))
         sys.exit(1)
+    finally:
+        leave_a_lost_terminal()

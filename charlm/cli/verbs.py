@@ -22,7 +22,14 @@ from typing import Annotated, Any
 import typer
 
 from charlm.config import SETTINGS
-from charlm.errors import CharlmError, DataError, Interrupted, MachineError, UsageError
+from charlm.errors import (
+    CharlmError,
+    DataError,
+    Interrupted,
+    MachineError,
+    UsageError,
+    is_out_of_memory,
+)
 from charlm.report.console import Messages, error_text
 from charlm.report.output import ClosedOutput, Output
 from charlm.settings import BadValue, Setting, settings_in
@@ -162,14 +169,12 @@ def _run(
     except KeyboardInterrupt:
         context.messages.write("interrupted")
         return 130
-    except MemoryError as error:
-        return _fail(context, _too_large(), error)
     except OSError as error:
         what = f"{error.strerror or error}: {error.filename or 'the file system'}"
         return _fail(context, MachineError(what), error)
     except Exception as error:
-        if isinstance(error, RuntimeError) and "allocate" in str(error):
-            return _fail(context, _too_large(), error)  # torch has no class of its own for it
+        if is_out_of_memory(error):
+            return _fail(context, _too_large(), error)
         what = f"charlm has a bug, sorry: {type(error).__name__}"
         hint = "Run it again with --debug and report what it prints (it may show your text)."
         return _fail(context, CharlmError(what, hint), error)

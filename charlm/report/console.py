@@ -59,6 +59,17 @@ class Messages:
             self.rich().print(table)
 
 
+def leave_a_lost_terminal() -> None:
+    """What could not be shown on a terminal that is gone is not tried again at the exit, where
+    that would end with a code of its own."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = None
+
+
 def error_text(what: str, hint: str) -> str:
     """An error as a few lines: what happened, then what to do."""
     return f"Error: {what}" + (f"\n{hint}" if hint else "")

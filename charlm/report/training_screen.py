@@ -1,6 +1,8 @@
 """Training as a person watches it: a bar, the validation figure and its course, small samples."""
 
+import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 from charlm.report.console import Messages
@@ -38,13 +40,14 @@ class TrainingScreen(Listener):
             return
         from tqdm import tqdm
 
-        self._bar = tqdm(
-            total=1000,
-            bar_format="{desc} {percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {postfix}",
-            desc="training",
-            dynamic_ncols=True,
-            leave=False,
-        )
+        with contextlib.suppress(OSError):
+            self._bar = tqdm(
+                total=1000,
+                bar_format="{desc} {percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {postfix}",
+                desc="training",
+                dynamic_ncols=True,
+                leave=False,
+            )
         self._speed = self._nats = self._norm = 0.0
         self._last = (time.monotonic(), step)
 
@@ -54,9 +57,8 @@ class TrainingScreen(Listener):
         self._drawn = time.monotonic()
         self._bar.n = int(1000 * progress)
         tokens = f"{self._speed:,.0f}/s, " if self._speed else ""
-        self._bar.set_postfix_str(
-            f"{tokens}loss {nats:.3f} nats, gradient {gradient_norm:.2f}, step {step:,}"
-        )
+        shown = f"{tokens}loss {nats:.3f} nats, gradient {gradient_norm:.2f}, step {step:,}"
+        self._draw(lambda bar: bar.set_postfix_str(shown))
 
     def report(self, report: Report) -> None:
         self._speed = report.tokens_per_second
@@ -69,8 +71,7 @@ class TrainingScreen(Listener):
             )
 
     def evaluating(self, step: int) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix_str("measuring")
+        self._draw(lambda bar: bar.set_postfix_str("measuring"))
 
     def evaluated(self, evaluation: Evaluation) -> None:
         e, bits = evaluation, evaluation.bits_per_character
@@ -100,8 +101,18 @@ class TrainingScreen(Listener):
                 self._write("    │ " + line)
 
     def end(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._draw(lambda bar: bar.close())
+        self._bar = None
+
+    def _draw(self, draw: Callable[[Any], object]) -> None:
+        """Do something with the bar, if there is one; not on a terminal that is gone, for that
+        must not end the training."""
+        if self._bar is None:
+            return
+        try:
+            draw(self._bar)
+        except (OSError, ValueError):
+            self._bar.disable = True
             self._bar = None
 
     def _write(self, message: str) -> None:
@@ -110,7 +121,7 @@ class TrainingScreen(Listener):
         if self._bar is None:
             self.messages.say(message)
         else:
-            self._bar.write(visible(message), file=self._bar.fp)
+            self._draw(lambda bar: bar.write(visible(message), file=bar.fp))
 
     def _show_choices(self) -> None:
         """What was left to charlm, a line a section, with the reasons."""

@@ -10,15 +10,18 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import msgspec
 
 from charlm.errors import DataError, UsageError
+from charlm.text.canaries import Canaries
 from charlm.text.decoding import Say, check_decoding, decoded
 from charlm.text.source_bits import source_bits
 from charlm.text.sources import STDIN, Source, expand, open_source
+from charlm.text.splits import split_spans
 
 BLOCK_CHARACTERS = 1 << 20
 
@@ -44,6 +47,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     stdin: BinaryIO | None = None
     say: Say = lambda message: None
     block_characters: int = BLOCK_CHARACTERS
+    canaries: Canaries | None = None
 
 
 def read_documents(
@@ -134,16 +138,31 @@ def corpus_fingerprint(
 class Corpus:
     """The decoded documents of all roles, and their text by spans of characters."""
 
-    def __init__(
-        self, documents: Sequence[Document], spool: BinaryIO, block_characters: int
-    ) -> None:
+    def __init__(self, documents: Sequence[Document], spool: BinaryIO, reading: Reading) -> None:
         self.documents = documents
         self._spool = spool
-        self._block = block_characters
+        self._block = reading.block_characters
+        self._canaries = reading.canaries
 
     def characters(self, role: str) -> int:
         """How many characters the documents of `role` have together."""
         return sum(document.characters for document in self.documents if document.role == role)
+
+    def spans(
+        self, valid_fraction: Fraction, test_fraction: Fraction
+    ) -> dict[str, tuple[str, tuple[int, int]]]:
+        """Part name to its role and characters: "train" cut by the fractions, others whole."""
+        cut = split_spans(self.characters("train"), valid_fraction, test_fraction)
+        roles = {document.role for document in self.documents} - {"train"}
+        whole = {role: (role, (0, self.characters(role))) for role in roles}
+        return {part: ("train", span) for part, span in cut.items()} | whole
+
+    def part(self, part: str, role: str, span: tuple[int, int]) -> Iterator[Iterator[str]]:
+        """The documents of a part of `spans`, as `texts`; train with its canaries in it."""
+        documents = self.texts(role, *span)
+        if part == "train" and self._canaries is not None:
+            return self._canaries.plant(documents, span[1] - span[0])
+        return documents
 
     def texts(self, role: str, start: int, stop: int) -> Iterator[Iterator[str]]:
         """The characters [start, stop) of `role`: for each document in them, its blocks.
@@ -199,4 +218,4 @@ def open_corpus(sources: dict[str, Sources], reading: Reading, folder: Path) -> 
     """The corpus of `sources`, decoded into a spool in `folder` that ends with the block."""
     with tempfile.TemporaryFile(dir=folder, prefix="spool-") as spool:
         documents = read_documents(sources, reading, spool)
-        yield Corpus(documents, spool, reading.block_characters)
+        yield Corpus(documents, spool, reading)

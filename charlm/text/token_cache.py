@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from charlm.errors import DataError, MachineError, RunError
 from charlm.storage.atomic import write_atomically
+from charlm.text.canaries import Canaries
 from charlm.text.corpus import (
     BLOCK_CHARACTERS,
     Corpus,
@@ -38,7 +39,7 @@ from charlm.text.part_files import (
     open_part,
     verify_part,
 )
-from charlm.text.splits import PARTS, exact_fractions, split_spans
+from charlm.text.splits import PARTS, exact_fractions
 from charlm.text.stored import files_sha256, json_bytes, read_object
 from charlm.text.tokenizers.base import (
     Tokenizer,
@@ -149,6 +150,7 @@ def prepare(
     direction: str = FORWARD,
     encoding: str = "utf-8",
     errors: str = "strict",
+    canaries: Canaries | None = None,
     stdin: BinaryIO | None = None,
     say: Say = _ignore,
     progress: Progress | None = None,
@@ -158,10 +160,10 @@ def prepare(
 
     A fraction is that of the characters at the end of `sources`, and has no effect where
     the part has sources of its own. Settings are fitted on the train part alone; `grow`: a
-    tokenizer that is given takes in what is new there. `direction`
-    backward: the tokens of each document are stored from its end to its beginning. `progress`
-    gets the number of characters after each block, and 0 while the tokenizer is fitted; it may
-    raise, to break off. UsageError: encoding, fractions, settings; DataError: the text;
+    tokenizer that is given takes in what is new there. `direction` backward: the tokens of each
+    document are stored from its end to its beginning. `canaries` are planted in the train part.
+    `progress` gets the number of characters after each block, and 0 while the tokenizer is fitted;
+    it may raise, to break off. UsageError: encoding, fractions, settings; DataError: the text;
     MachineError: the folder cannot be written.
     """
     fractions = exact_fractions(0 if valid else valid_fraction, 0 if test else test_fraction)
@@ -176,20 +178,16 @@ def prepare(
         stdin=stdin,
         say=say,
         block_characters=block_characters,
+        canaries=canaries,
     )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open_corpus(roles, reading, folder) as corpus:
-            spans = {
-                part: ("train", span)
-                for part, span in split_spans(corpus.characters("train"), *fractions).items()
-            }
-            spans |= {
-                role: (role, (0, corpus.characters(role))) for role in roles if role != "train"
-            }
-            role, span = spans["train"]
-            training_text = _watched(chain.from_iterable(corpus.texts(role, *span)), progress)
-            tokenizer = tokenizer_for(fit_or_tokenizer, training_text, grow, say)
+            spans = corpus.spans(*fractions)
+            training_text = chain.from_iterable(corpus.part("train", *spans["train"]))
+            tokenizer = tokenizer_for(
+                fit_or_tokenizer, _watched(training_text, progress), grow, say
+            )
             _clear(folder)
             parts = {
                 part: _write(folder, part, corpus, *spans[part], tokenizer, direction, progress)
@@ -281,7 +279,7 @@ def _write(
                 progress(len(block))
 
     with PartWriter(folder, part) as writer:
-        for document in corpus.texts(role, *span):
+        for document in corpus.part(part, role, span):
             blocks = encoded(document)
             if direction == BACKWARD:
                 blocks = from_the_end(blocks, tokenizer.grammar, folder)

@@ -57,13 +57,14 @@ CONTRACT = {
     "correct": {"all": ""},
     "gradients": {"all": ""},
     "report": {"all": ""},
+    "audit": {"all": "--corpus"},
 }
 
 # Beyond the contract.
 MORE = {
     "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
     "--forget-bias --context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
-    "--ngram-order --ngram-rows --ngram-lr "
+    "--ngram-order --ngram-rows --ngram-lr --canaries "
     "--no-tensorboard",
     "generate": "--no-greedy --encoding --errors --precision",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
@@ -89,6 +90,7 @@ MORE = {
     "doctor": "",
     "gradients": "--text --steps --streams --clip-norm --network --hidden-size --seed --out -o",
     "report": "--out -o --no-text",
+    "audit": "--held-out --samples --length --temperature --canary-draws --seed",
 }
 
 # In the contract and still to come. Take a name away here when its option is there.
@@ -110,8 +112,9 @@ NOT_YET = {
     "correct": "",
     "gradients": "",
     "report": "",
+    "audit": "",
 }
-VERBS_NOT_YET = "audit"
+VERBS_NOT_YET = ""
 
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
@@ -142,7 +145,7 @@ DEFAULTS = {
         "--test": "none", "--epochs": "none", "--steps": "none", "--patience": "none",
         "--init": "orthogonal", "--init-from": "none", "--direction": "forward",
         "--ema": "none", "--variable-bptt": "False", "--tensorboard": "False",
-        "--corpus": "none", "--reset-probability": "0.03", "--bias": "True",
+        "--corpus": "none", "--reset-probability": "0.03", "--canaries": "0", "--bias": "True",
         "--activation-penalty": "0", "--temporal-activation-penalty": "0",
         **dict.fromkeys(
             ("--layers", "--hidden-size", "--embedding-size", "--tie-weights", "--vocab-size",
@@ -224,6 +227,10 @@ DEFAULTS = {
     },
     "verify": {},
     "doctor": {},
+    "audit": {
+        "--samples": "20", "--length": "1000", "--temperature": "1", "--canary-draws": "2000",
+        "--seed": "1",
+    },
 }  # fmt: skip
 
 VERBS = list(CONTRACT)

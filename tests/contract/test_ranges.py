@@ -10,6 +10,7 @@ from contract.command import call
 NUMBERS = {
     "train": {
         "--valid-fraction": ("a number", True), "--test-fraction": ("a number", True),
+        "--canaries": ("a whole number", True),
         "--vocab-size": ("a whole number", False),
         "--min-count": ("a whole number", False), "--layers": ("a whole number", False),
         "--context": ("a whole number", False),
@@ -46,6 +47,11 @@ NUMBERS = {
         "--cache-theta": ("a number", True), "--cache-weight": ("a number", True),
     },
     "score": {"--threads": ("a whole number", False)},
+    "audit": {
+        "--samples": ("a whole number", False), "--length": ("a whole number", False),
+        "--temperature": ("a number", False), "--canary-draws": ("a whole number", False),
+        "--seed": ("a whole number", True),
+    },
 }  # fmt: skip
 
 # Just beyond what a probability or share may be.

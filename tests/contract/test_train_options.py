@@ -129,6 +129,8 @@ ROWS = [
     # Five é are ten characters of 1,005 to those who read bytes as Latin-1.
     Row("--encoding", "utf-8", "latin-1", part("valid"), is_(100, 101), text="accents"),
     Row("--errors", "strict", "replace", lambda ran: ran.code, is_(3, 0), text="invalid"),
+    # Ten digits are more kinds of characters than the text has.
+    Row("--canaries", "0", "9", summary("parameters"), more),
     Row("--tokenizer", None, "byte", summary("parameters")),
     Row("--min-count", "1", "50", summary("parameters"), fewer),
     Row("--vocab-size", None, "262", summary("parameters"), fewer,

@@ -188,7 +188,7 @@ def test_spans_of_the_spool_are_slices_of_the_text(
     whole = "".join(texts)
     encoded = io.BytesIO(whole.encode())
     documents = [Document("x", "train", len(text), len(text.encode()), "") for text in texts]
-    corpus = Corpus(documents, encoded, size)
+    corpus = Corpus(documents, encoded, Reading(block_characters=size))
     start = data.draw(st.integers(0, len(whole)))
     stop = data.draw(st.integers(start, len(whole)))
     found = [list(blocks) for blocks in corpus.texts("train", start, stop)]
