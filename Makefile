@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint types check conformance bench figures clean
+.PHONY: help install demo test lint types check conformance faults soak bench figures clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -47,6 +47,13 @@ check: lint types test ## the gate: lint, types, tests
 conformance: install ## every cell x dropout x kernel x precision, as a table: docs/conformance.md
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/pytest -p conformance_table --conformance-table docs/conformance.md \
 		tests/model/test_cell_conformance.py tests/training/test_resume_conformance.py
+
+faults: install ## every fault made to happen, the long sweeps: docs/faults.md (an hour and more)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/pytest -p faults_table --faults-table docs/faults.md --long \
+		$$($(BIN)/python tests/faults_table.py)
+
+soak: install ## half an hour of training, scoring and writing, with the memory watched
+	$(BIN)/python scripts/soak.py
 
 bench: install ## speed, side by side with plain PyTorch
 	$(BIN)/python scripts/bench.py

@@ -22,6 +22,16 @@ _TEXT = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the long sweeps of faults and inputs")
+
+
+@pytest.fixture(scope="session")
+def long_run(request: pytest.FixtureRequest) -> bool:
+    """Whether sweeps run in full (`make faults`), or a few of each."""
+    return bool(request.config.getoption("--long"))
+
+
 def pytest_collection_finish() -> None:
     """Only where some test has imported torch: it takes seconds."""
     if "torch" in sys.modules:

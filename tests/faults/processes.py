@@ -119,6 +119,10 @@ def _not_a_number(fault, call):
     return _times_nan(call())
 
 
+def _no_memory(fault, call):
+    raise MemoryError
+
+
 def _full(fault, call):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -132,6 +136,7 @@ ACTIONS = {
     "edit": _edit,
     "nan": _not_a_number,
     "disk full": _full,
+    "no memory": _no_memory,
 }
 
 

@@ -96,12 +96,16 @@ def test_a_moved_run_loads(run: RunDirectory, tmp_path: Path):
     assert load(tmp_path / "elsewhere" / "renamed").step == 100
 
 
-def test_every_flipped_bit_and_truncation_names_the_file(run: RunDirectory):
+def test_every_flipped_bit_and_truncation_names_the_file(
+    run: RunDirectory, record_property: Any, long_run: bool
+):
     rng = random.Random(0)
     folder = run.checkpoints / "100"
     names = sorted(os.listdir(folder))
     assert len(names) == 5
-    for trial in range(600):
+    trials = 20_000 if long_run else 600
+    record_property("tries", trials)
+    for trial in range(trials):
         path = folder / names[trial % len(names)]
         raw = path.read_bytes()
         at = rng.randrange(len(raw))

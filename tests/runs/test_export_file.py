@@ -69,10 +69,11 @@ def test_the_same_run_gives_the_same_bytes(run: RunDirectory, exported: Path):
         assert exported.with_name("again").read_bytes() == exported.read_bytes()
 
 
-def test_every_flipped_bit_and_truncation_names_the_file(exported: Path):
+def test_every_flipped_bit_and_truncation_names_the_file(exported: Path, record_property: Any):
     rng = random.Random(1)
     raw = exported.read_bytes()
     positions = list(range(16)) + [rng.randrange(len(raw)) for _ in range(500)]
+    record_property("tries", len(positions))
     for trial, at in enumerate(positions):
         changed = bytearray(raw)
         changed[at] ^= 1 << rng.randrange(8)

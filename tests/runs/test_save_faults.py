@@ -35,7 +35,9 @@ def assert_only(run: RunDirectory, *names: str) -> None:
     assert sorted(os.listdir(run.checkpoints)) == sorted(names)
 
 
-def test_death_before_every_call_leaves_the_old_or_the_new(run: RunDirectory, tmp_path: Path):
+def test_death_before_every_call_leaves_the_old_or_the_new(
+    run: RunDirectory, tmp_path: Path, record_property: Any
+):
     seen = set()
     number = 1
     while True:
@@ -56,9 +58,10 @@ def test_death_before_every_call_leaves_the_old_or_the_new(run: RunDirectory, tm
         number += 1
     assert number > 35
     assert seen == {(100, 100), (100, 200), (200, 200)}
+    record_property("tries", number)
 
 
-def test_death_in_the_first_save_leaves_none_or_the_whole(tmp_path: Path):
+def test_death_in_the_first_save_leaves_none_or_the_whole(tmp_path: Path, record_property: Any):
     number, seen = 1, set()
     died = True
     while died:
@@ -71,9 +74,12 @@ def test_death_in_the_first_save_leaves_none_or_the_whole(tmp_path: Path):
             seen.add(0)
         number += 1
     assert seen == {0, 200}
+    record_property("tries", number)
 
 
-def test_death_while_replacing_a_remnant_of_another_trajectory(run: RunDirectory, tmp_path: Path):
+def test_death_while_replacing_a_remnant_of_another_trajectory(
+    run: RunDirectory, tmp_path: Path, record_property: Any
+):
     """A save died between its links: `best` is ahead, with arrays that will not come again."""
     save(run, 200, arrays(9), STATES[200], ("best",))
     number, died = 1, True
@@ -85,12 +91,13 @@ def test_death_while_replacing_a_remnant_of_another_trajectory(run: RunDirectory
         assert any(same_arrays(best.groups, arrays(seed)) for seed in (1, 2, 9))
         number += 1
     assert whole(copy, "last") == whole(copy, "best") == 200
+    record_property("tries", number)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("lasting", [False, True])
 def test_a_fault_at_every_call_keeps_the_last_good_checkpoint(
-    run: RunDirectory, tmp_path: Path, code: int, lasting: bool
+    run: RunDirectory, tmp_path: Path, code: int, lasting: bool, record_property: Any
 ):
     number = 1
     outcomes = set()
@@ -119,6 +126,7 @@ def test_a_fault_at_every_call_keeps_the_last_good_checkpoint(
         number += 1
     # Saved, not saved, and not known to be on disk for lack of the last fsync.
     assert outcomes >= {(True, 200), (False, 100), (False, 200)}
+    record_property("tries", number)
 
 
 def test_nothing_is_believed_before_it_is_on_disk(run: RunDirectory):
