@@ -1,0 +1,123 @@
+"""A soak: long training, 100,000 lines through score, a million characters out of generate.
+
+    python scripts/soak.py            twenty minutes of training and the rest: about half an hour
+    python scripts/soak.py --short    the same in two minutes, to see that it works
+
+Says of each how memory went: the slope of a line through it, in MiB an hour for training and in
+MiB for 100,000 lines or a million characters else; and exits with 1 where it rose by more than
+a tenth of what was taken after the first fifth.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTES = ROOT / "corpora" / "clinical_notes" / "train.txt"
+_EVERY = 0.5  # seconds between two looks at the memory
+
+
+@dataclass(frozen=True)
+class Course:
+    """The memory of a process over time: seconds and MiB."""
+
+    what: str
+    code: int
+    seconds: list[float]
+    mebibytes: list[float]
+
+    @property
+    def settled(self) -> list[tuple[float, float]]:
+        """After the first fifth, in which libraries are loaded and buffers grow."""
+        pairs = list(zip(self.seconds, self.mebibytes, strict=True))
+        return pairs[len(pairs) // 5 :]
+
+    @property
+    def slope(self) -> float:
+        """MiB a second, by least squares."""
+        pairs = self.settled
+        if len(pairs) < 2:
+            return 0.0
+        mean_t = sum(t for t, _ in pairs) / len(pairs)
+        mean_m = sum(m for _, m in pairs) / len(pairs)
+        spread = sum((t - mean_t) ** 2 for t, _ in pairs)
+        return sum((t - mean_t) * (m - mean_m) for t, m in pairs) / max(spread, 1e-9)
+
+    @property
+    def flat(self) -> bool:
+        """It took its time, ended well, and what it rose by is within a tenth."""
+        pairs = self.settled
+        rise = self.slope * (pairs[-1][0] - pairs[0][0]) if len(pairs) > 1 else 0.0
+        return self.code == 0 and bool(pairs) and rise <= 0.1 * pairs[0][1]
+
+    def shown(self) -> str:
+        took = self.seconds[-1] if self.seconds else 0.0
+        return (
+            f"{self.what}: {took:.0f} s, at most {max(self.mebibytes, default=0):.0f} MiB, "
+            f"{self.slope * 3600:+.2f} MiB an hour, {self.slope * took:+.2f} MiB in all: "
+            f"{'flat' if self.flat else 'NOT FLAT'} (exit code {self.code})"
+        )
+
+
+def watch(what: str, arguments: Sequence[str], stdin: Path | None, stdout: Path) -> Course:
+    """Run a charlm command and look at its resident memory until it ends."""
+    command = [sys.executable, "-m", "charlm", *arguments]
+    with open(stdout, "wb") as out, open(stdin or "/dev/null", "rb") as given:
+        process = subprocess.Popen(command, stdin=given, stdout=out, cwd=ROOT)
+        begin, seconds, mebibytes = time.monotonic(), [], []
+        while process.poll() is None:
+            found = resident(process.pid)
+            if found:
+                seconds.append(time.monotonic() - begin)
+                mebibytes.append(found)
+            time.sleep(_EVERY)
+    return Course(what, process.returncode, seconds, mebibytes)
+
+
+def resident(pid: int) -> float:
+    """MiB of a process that are in memory now (Linux); 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true")
+    short = parser.parse_args().short
+    minutes, lines, characters = (0.5, 5_000, 20_000) if short else (20, 100_000, 1_000_000)
+    with tempfile.TemporaryDirectory(prefix="soak-") as place:
+        folder, run = Path(place), str(Path(place) / "run")
+        text = folder / "lines.txt"
+        notes = NOTES.read_text("utf-8").splitlines()
+        text.write_text("".join(notes[i % len(notes)] + "\n" for i in range(lines)), "utf-8")
+        training = ["train", str(NOTES), "--out", run, "--minutes", str(minutes), "-q"]
+        training += ["--save-every", "5", "--report-every", "20"]
+        courses = [
+            watch(f"train, {minutes} minutes", training, None, folder / "none"),
+            watch(f"score, {lines:,} lines", ["score", run, "-"], text, folder / "scores"),
+            watch(
+                f"generate, {characters:,} characters",
+                ["generate", run, "--length", str(characters), "--length-unit", "characters"],
+                None,
+                folder / "written",
+            ),
+        ]
+        scored = (folder / "scores").read_text("utf-8").splitlines()
+        order = [line.split("\t", 3)[3] for line in scored] == text.read_text("utf-8").splitlines()
+        written = len((folder / "written").read_text("utf-8"))
+    for course in courses:
+        print(course.shown())
+    print(f"score kept the order of {len(scored):,} lines: {order}; generate wrote {written:,}")
+    sys.exit(not (all(course.flat for course in courses) and order and written == characters))
+
+
+if __name__ == "__main__":
+    main()
