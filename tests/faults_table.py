@@ -38,6 +38,7 @@ ROWS = {
             "`--resume` ends with the bytes of a run never killed",
             ("faults/test_killed_runs.py", "faults/test_killed_averages.py",
              "faults/test_killed_anywhere.py", "faults/test_several_processes.py",
+             "faults/test_killed_classifiers.py",
              "faults/test_divergence.py::test_a_run_killed_around_its_retry_ends_with_the_same_bytes"),
         ),
         Row(

@@ -29,7 +29,7 @@ _WITHOUT = (
     "corpus.corpus", "model.init_from", "model.direction", "regularisation.activation_penalty",
     "regularisation.temporal_activation_penalty", "regularisation.reset_probability",
     "optimisation.variable_bptt", "optimisation.ngram_lr", "model.ngram_order", "model.ngram_rows",
-    "corpus.corpus", "budget.tensorboard",
+    "corpus.canaries", "budget.tensorboard",
 )  # fmt: skip
 _FIELDS = {key: field for key, field in fields_of(ClassifierConfig).items() if key not in _WITHOUT}
 _DEFAULTS = {"tokenizer.tokenizer": "word"}
