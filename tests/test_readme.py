@@ -22,6 +22,9 @@ if a[1:2] == ["train"]:
     while "--minutes" in a:
         del a[a.index("--minutes") : a.index("--minutes") + 2]
     a += ["--steps", "4", "--hidden-size", "16"] + ["--force"] * ("--dry-run" not in a)
+if a[1:2] == ["finetune-classify"]:
+    a[a.index("--minutes") : a.index("--minutes") + 2] = ["--steps", "4", "--lm-epochs", "0"]
+    a += ["--force"] * ("--force" not in a)
 main()
 """
 # The two uses the README makes of jq, where it is not installed.
@@ -66,6 +69,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, words: Callable[[int, int], 
         "letter.txt",
     ):
         (folder / name).write_text(text, "utf-8")
+    rows = "".join(f"{words(n, 2)!r},{'ab'[n % 2]}\n" for n in range(60)).replace("'", '"')
+    (folder / "labelled.csv").write_text("text,label\n" + rows, "utf-8")
+    (folder / "scripts").symlink_to(ROOT / "scripts")
     (folder / "notes.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "prompts.txt").write_text("the \nshe was \n", "utf-8")
     (folder / "letters").mkdir()
