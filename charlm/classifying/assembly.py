@@ -119,13 +119,12 @@ class ClassifierAssembly:
             for depth, group in enumerate(self.task.groups)
             for name in group
         }
+        learned = [(n, weight) for n, weight in self.model.named_parameters() if n in factors]
         self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
-            self.model.named_parameters(),
-            o.lr,
-            config.regularisation.weight_decay,
-            factors.__getitem__,
+            learned, o.lr, config.regularisation.weight_decay, factors.__getitem__
         )
-        self.averages = Averages(list(self.model.parameters()), rule_for(o.optimizer, o.ema))
+        averaged = [weight for _, weight in learned]
+        self.averages = Averages(averaged, rule_for(o.optimizer, o.ema))
         self.saved = SavedTraining(
             self.run,
             self.model,

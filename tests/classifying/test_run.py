@@ -54,6 +54,20 @@ def test_rows_of_known_tokens_are_those_of_run_where_it_is_not_fine_tuned(lm, tm
     assert not (tmp_path / "run" / "language_model").exists()
 
 
+def test_the_vectors_of_n_grams_stay_as_the_language_model_learned_them(tmp_path, tiny_text):
+    lm, run = tmp_path / "lm", tmp_path / "run"
+    sized = {"ngram_order": 3, "ngram_rows": 64, "threads": 1, "steps": 8} | SMALL
+    charlm.train([tiny_text], lm, precision="fp32", **sized)
+    before = charlm.load(lm).stored.weights
+    charlm.finetune_classifier(lm, rows(), run, lm_epochs=0, ema=0.5, **QUICK)
+    found = charlm.load(run).stored.weights
+    assert before["ngrams.weight"].any()
+    np.testing.assert_array_equal(found["encoders.0.ngrams.weight"], before["ngrams.weight"])
+    charlm.finetune_classifier(lm, rows(), tmp_path / "tuned", lm_epochs=1, **QUICK)
+    tuned = charlm.load(tmp_path / "tuned").stored.weights["encoders.0.ngrams.weight"]
+    assert not np.array_equal(tuned, before["ngrams.weight"])
+
+
 def test_it_works_elsewhere_without_the_texts(classifier, tmp_path):
     run, _ = classifier
     model = charlm.load(run)
