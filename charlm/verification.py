@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from charlm.classifier_settings import CLASSES, SECTION, ClassifierConfig
 from charlm.classifying.loaded import network_of
 from charlm.config import Config
-from charlm.errors import CharlmError, RunError
+from charlm.errors import CharlmError, Interrupted, RunError
 from charlm.precedence import stored_configuration
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory
@@ -95,6 +95,8 @@ def _part(name: str, read: Callable[[], Any], remedy: str, folder: Path | None =
     by = None if folder is None else written_by(folder)
     try:
         read()
+    except Interrupted:
+        raise
     except CharlmError as error:
         return Part(name, error.what, remedy, by)
     return Part(name, written_by=by)
@@ -104,6 +106,8 @@ def _read(read: Callable[[], T]) -> Callable[[], T]:
     """What `read` gives, or the error it raises, whenever it is asked for, read once."""
     try:
         value = read()
+    except Interrupted:
+        raise
     except CharlmError as error:
         raised = error
 
