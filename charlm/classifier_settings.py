@@ -14,6 +14,14 @@ from charlm.settings import AUTO, Setting
 
 # Sections of config.toml: what makes a run a classifier's, and the names of its classes.
 SECTION, CLASSES = "classifier", "classes"
+# Of every run's settings, those that a classifier's has no use for: it begins with RUN, and its
+# texts are read whole.
+UNUSED = (
+    "corpus.corpus", "corpus.canaries", "regularisation.activation_penalty",
+    "regularisation.temporal_activation_penalty", "regularisation.reset_probability",
+    "optimisation.variable_bptt", "optimisation.ngram_lr", "model.ngram_order", "model.ngram_rows",
+    "budget.tensorboard",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

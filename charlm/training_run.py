@@ -102,12 +102,13 @@ def _replace(
     run = RunDirectory(request.out)
     with run.lock():
         pass  # nobody else is at work on it
-    folder = partial_path(run.cache)
+    folder = partial_path(run.path / "new")
     try:
-        cache, tokenizer = read_text(request, folder, listener, interruption.check)
-        resolve(request.config, cache, tokenizer)
-        del cache
-        run = RunDirectory.create(request.out, force=True, cache=folder)
+        cache = RunDirectory(folder).cache
+        cached, tokenizer = read_text(request, cache, listener, interruption.check)
+        resolve(request.config, cached, tokenizer)
+        del cached
+        run = RunDirectory.create(request.out, force=True, prepared=folder)
         with run.lock():
             read = TokenCache.open(run.cache), tokenizer
             return _Run(run, request, listener, interruption, ranks).start(source, read)

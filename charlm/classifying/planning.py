@@ -6,11 +6,11 @@ from typing import cast
 
 import tomli_w
 
-from charlm.classifier_settings import CLASSES, SECTION, ClassifierConfig
+from charlm.classifier_settings import CLASSES, SECTION, UNUSED, ClassifierConfig
 from charlm.classifying import sizing
 from charlm.classifying.labelled_cache import LabelledTexts
 from charlm.classifying.network import classifier_architecture
-from charlm.config import Budget, Config, Optimisation
+from charlm.config import SETTINGS, Budget, Config, Optimisation
 from charlm.errors import RunError, UsageError
 from charlm.loaded import Model as LoadedModel
 from charlm.planning import resolve as resolve_sizes
@@ -31,7 +31,11 @@ _LM_LR = 0.25  # of the rate at which such a network would learn from the beginn
 def check(config: ClassifierConfig, given: Sequence[str]) -> None:
     """UsageError for what no setting says alone."""
     c, pretrained = config.classifier, config.model.init_from is not None
-    problems = []
+    problems = [
+        f"{SETTINGS[key].option} is given, and a classifier has no use for it"
+        for key in given
+        if key in UNUSED
+    ]
     if c.bidirectional and (pretrained or c.backward is not None):
         problems.append(
             "--bidirectional is of RUN none: a run reads one way; --backward RUN adds another"

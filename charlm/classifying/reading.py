@@ -6,9 +6,10 @@ from pathlib import Path
 from charlm.classifier_settings import ClassifierConfig
 from charlm.classifying.planning import adopted_by, check
 from charlm.classifying.request import ClassifierRequest, Data
+from charlm.errors import UsageError
 from charlm.loaded import Model
 from charlm.runs.export import read_model
-from charlm.text.labelled import LabelledRow, read_labelled
+from charlm.text.labelled import LabelledRow, Layout, read_labelled
 from charlm.text.labelled_splits import Division, divide
 from charlm.training.listener import Listener
 
@@ -26,16 +27,28 @@ def sources_named(config: ClassifierConfig) -> list[Model]:
     return [Model(read_model(path)) for path in paths if path is not None]
 
 
+def refuse_to_overwrite(out: Path, sources: list[Model]) -> None:
+    """UsageError where a model to start from lies in the run to be made."""
+    for source in sources:
+        path = source.stored.path.resolve()
+        if out.resolve() in (path, *path.parents):
+            raise UsageError(
+                f"{source.stored.path}, which is to be started from, would be overwritten",
+                "Give another --out.",
+            )
+
+
 def divided(request: ClassifierRequest, listener: Listener) -> Division:
     """The labelled texts of the request, in their parts."""
     corpus = request.config.corpus
+    layout: Layout = {"encoding": corpus.encoding, "errors": corpus.errors, **request.layout}
 
     def rows(data: Data | None) -> list[LabelledRow] | None:
         if data is None:
             return None
         if not isinstance(data, str | Path):
             return list(data)
-        return read_labelled(data, stdin=request.stdin, say=listener.say, **request.layout)
+        return read_labelled(data, stdin=request.stdin, say=listener.say, **layout)
 
     train = rows(request.data)
     assert train is not None

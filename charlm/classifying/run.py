@@ -9,7 +9,6 @@ Until 1 is done the run has no config.toml, and begins anew. Each of the others 
 was, or is done again from what is on disk.
 """
 
-import os
 import shlex
 import tempfile
 import time
@@ -20,12 +19,7 @@ from typing import Any
 from charlm import launched
 from charlm.classifier_settings import ClassifierConfig
 from charlm.classifying.assembly import ClassifierAssembly
-from charlm.classifying.labelled_cache import (
-    LabelledTexts,
-    open_texts,
-    sources_of,
-    write_texts,
-)
+from charlm.classifying.labelled_cache import LabelledTexts, open_texts, sources_of, write_texts
 from charlm.classifying.learning_curve import label_counts
 from charlm.classifying.network import directions_of
 from charlm.classifying.planning import (
@@ -35,16 +29,17 @@ from charlm.classifying.planning import (
     stored_config,
     write_config,
 )
-from charlm.classifying.reading import checked, divided
+from charlm.classifying.reading import checked, divided, refuse_to_overwrite
 from charlm.classifying.request import ClassifierRequest
 from charlm.errors import Interrupted, RunError, UsageError
 from charlm.loaded import Model
 from charlm.planning import Request, ends, resumed, tokenizer_settings
 from charlm.precedence import differing
 from charlm.runs import checkpoint as checkpoints
-from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory
+from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory, may_be_replaced
 from charlm.runs.export import read_model
 from charlm.settings import AUTO
+from charlm.storage.atomic import partial_path, remove
 from charlm.text.labelled_splits import Division
 from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings, load_tokenizer
@@ -55,6 +50,11 @@ from charlm.training_run import train_prepared
 
 def finetune(request: ClassifierRequest, listener: Listener) -> dict[str, Any]:
     """Train a classifier and return its summary (INTERFACE: finetune-classify --json)."""
+    if launched.size() > 1:
+        raise UsageError(
+            f"a classifier learns in one process, and torchrun started {launched.size()}",
+            "Start it without torchrun.",
+        )
     with noted() as interruption:
         try:
             if request.resume and (request.out / "config.toml").exists():
@@ -73,11 +73,6 @@ def finetune(request: ClassifierRequest, listener: Listener) -> dict[str, Any]:
 def _begin(
     request: ClassifierRequest, listener: Listener, interruption: Interruption
 ) -> dict[str, Any]:
-    if launched.size() > 1:
-        raise UsageError(
-            f"a classifier learns in one process, and torchrun started {launched.size()}",
-            "Start it without torchrun.",
-        )
     if request.data is None:
         raise (RunError if request.resume else UsageError)(
             f"there is no run in {request.out} to go on with, or it ended before its texts were "
@@ -89,23 +84,43 @@ def _begin(
     if request.resume:
         listener.say(f"There is no run in {request.out} yet: it begins.")
     request, sources = checked(request)
-    for source in sources:
-        if os.path.realpath(source.stored.path) == os.path.realpath(request.out):
-            raise UsageError(
-                f"{request.out} is the run to start from, and would be overwritten",
-                "Give another --out.",
-            )
+    refuse_to_overwrite(request.out, sources)
     division = divided(request, listener)
     if request.curve is not None:  # before anything is trained
         label_counts(request.curve.counts, request.curve.fractions, division)
     interruption.check()
-    run = RunDirectory.create(request.out, force=request.force)
+    if request.force and may_be_replaced(request.out):
+        return _replace(request, division, sources, listener, interruption)
+    run = RunDirectory.create(request.out)
     try:
         with run.lock():
             work = _ClassifierRun(run, request, listener, interruption)
-            return work.start(division, sources)
+            return work.start(*work.prepare(division, sources))
     finally:
         run.discard_unless_begun()
+
+
+def _replace(
+    request: ClassifierRequest,
+    division: Division,
+    sources: list[Model],
+    listener: Listener,
+    interruption: Interruption,
+) -> dict[str, Any]:
+    """Train in place of another run, which goes only when the texts are in the caches."""
+    run = RunDirectory(request.out)
+    with run.lock():
+        pass  # nobody else is at work on it
+    folder = partial_path(run.path / "new")
+    try:
+        work = _ClassifierRun(RunDirectory.create(folder), request, listener, interruption)
+        plan, _, tokenizer = work.prepare(division, sources)
+        run = RunDirectory.create(request.out, force=True, prepared=folder)
+        with run.lock():
+            work = _ClassifierRun(run, request, listener, interruption)
+            return work.start(plan, open_texts(run.cache), tokenizer)
+    finally:
+        remove(folder)
 
 
 def plan(request: ClassifierRequest, listener: Listener) -> ClassifierPlan:
@@ -127,9 +142,10 @@ class _ClassifierRun:
     listener: Listener
     interruption: Interruption
 
-    def start(self, division: Division, sources: list[Model]) -> dict[str, Any]:
-        """Train from the beginning; `sources`: whose weights to begin with."""
-        plan, texts, tokenizer = self.prepare(division, sources)
+    def start(
+        self, plan: ClassifierPlan, texts: LabelledTexts, tokenizer: Tokenizer
+    ) -> dict[str, Any]:
+        """Train from the beginning what has been prepared."""
         sizes = ", ".join(f"{len(labels):,} {part}" for part, labels in texts.labels.items())
         self.listener.say(
             f"texts: {sizes}; {len(texts.classes)} classes; "

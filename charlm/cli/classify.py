@@ -20,6 +20,7 @@ from charlm.cli.verbs import (
 from charlm.errors import UsageError
 from charlm.report.output import one_line
 from charlm.settings import Setting
+from charlm.text.tables import told_format
 
 if TYPE_CHECKING:
     from charlm.text.labelled import LabelledRow
@@ -70,9 +71,15 @@ def classify(context: Context, values: Mapping[str, Any]) -> None:
     """
     least = checked("--min-probability", values["min_probability"], float, _LEAST, 0.0)
     reading, running = _READING.read(values), _RUNNING.read(values)
+    if values["every"] and values["min_probability"] is not None:
+        raise UsageError(
+            "--min-probability is about the likeliest class, and --all shows every one",
+            "Leave one of them out.",
+        )
+    if values["every"] and context.as_json:
+        raise UsageError("--json shows every class by itself", "Leave --all out.")
     layout, file = layout_of(values), values["file"]
-    names = (".csv", ".tsv", ".jsonl")
-    is_table = bool(layout.get("format")) or any(end in Path(file).suffixes for end in names)
+    is_table = (layout.get("format") or told_format(file)) is not None
     if not is_table:
         for name in given(values, ("text_column", "label_column")):
             raise UsageError(
@@ -95,7 +102,7 @@ def classify(context: Context, values: Mapping[str, Any]) -> None:
         tally = Tally(model.classes)
     if is_table:
         layout.setdefault("label_column", None)
-        batches = _rows(file, stream, layout, context)
+        batches = _rows(file, stream, {**layout, **reading}, context)
     else:
         batches = _lines(stream, file, reading, context)
     for batch in batches:

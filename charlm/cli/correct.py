@@ -10,13 +10,13 @@ from charlm.cli.verbs import (
     Context,
     SharedSettings,
     given,
+    open_or_standard_input,
     parameter,
     point_out_unused_pipe,
     settings_options,
-    standard_input,
 )
 from charlm.correcting import CorrectionSettings
-from charlm.errors import DataError, UsageError
+from charlm.errors import UsageError
 from charlm.report import corrections
 from charlm.settings import settings_in
 
@@ -87,14 +87,7 @@ def correct(context: Context, values: Mapping[str, Any]) -> None:
         raise UsageError("--json shows the candidates by itself", "Leave --candidates out.")
     shared = _SHARED.read(values)
     file = values["file"]
-    if file == "-":
-        stream = standard_input("the text")
-    else:
-        try:
-            stream = open(file, "rb")  # noqa: SIM115 (read to the end of the process)
-        except OSError as error:
-            what = f"{file} cannot be read: {error.strerror}"
-            raise DataError(what, "Check the path.") from error
+    stream = open_or_standard_input(file, "the text")
     point_out_unused_pipe(context, file == "-")
 
     from charlm import api, correction

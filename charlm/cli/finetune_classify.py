@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from charlm.classifier_settings import ClassifierConfig
+from charlm.classifier_settings import UNUSED, ClassifierConfig
 from charlm.cli.labelled_options import LABELS, TABLE, layout_of
 from charlm.cli.learning_curve_options import CURVE, curve_of
 from charlm.cli.verbs import (
@@ -24,13 +24,7 @@ from charlm.precedence import Layer, build, to_toml
 from charlm.report.output import visible
 from charlm.settings import fields_of
 
-# What a classifier's run has no use for: it begins with RUN, and its texts are read whole.
-_WITHOUT = (
-    "corpus.corpus", "model.init_from", "model.direction", "regularisation.activation_penalty",
-    "regularisation.temporal_activation_penalty", "regularisation.reset_probability",
-    "optimisation.variable_bptt", "optimisation.ngram_lr", "model.ngram_order", "model.ngram_rows",
-    "corpus.canaries", "budget.tensorboard",
-)  # fmt: skip
+_WITHOUT = (*UNUSED, "model.init_from")  # that is RUN
 _FIELDS = {key: field for key, field in fields_of(ClassifierConfig).items() if key not in _WITHOUT}
 _DEFAULTS = {"tokenizer.tokenizer": "word"}
 _PANELS = {

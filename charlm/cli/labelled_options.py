@@ -61,7 +61,4 @@ def layout_of(values: Mapping[str, Any]) -> "Layout":
         found["text_column"] = values["text_column"]
     if values["label_column"] is not None:
         found["label_column"] = values["label_column"]
-    for name in ("encoding", "errors"):
-        if values[name] is not None:
-            found[name] = values[name]
     return found

@@ -11,12 +11,12 @@ from charlm.cli.verbs import (
     Context,
     SharedSettings,
     given,
+    open_or_standard_input,
     parameter,
     point_out_unused_pipe,
     settings_options,
-    standard_input,
 )
-from charlm.errors import DataError, UsageError
+from charlm.errors import UsageError
 from charlm.looking import LookSettings
 from charlm.registry import DETECTORS
 from charlm.settings import settings_in
@@ -114,13 +114,6 @@ def _read(context: Context, file: str, how: Mapping[str, Any]) -> str:
 
     check_decoding(**how)
     point_out_unused_pipe(context, file == "-")
-    if file == "-":
-        stream, name = standard_input("the text"), "standard input"
-    else:
-        name = file
-        try:
-            stream = open(file, "rb")  # noqa: SIM115 (read to the end of the process)
-        except OSError as error:
-            what = f"{file} cannot be read: {error.strerror}"
-            raise DataError(what, "Name a file, or give - and the text.") from error
+    stream = open_or_standard_input(file, "the text")
+    name = "standard input" if file == "-" else file
     return "".join(decoded(stream, name=name, say=context.messages.say, **how))

@@ -77,10 +77,11 @@ class RunDirectory:
         self.learning_curve = path / "learning_curve"
 
     @classmethod
-    def create(cls, path: str | Path, force: bool = False, cache: Path | None = None) -> Self:
+    def create(cls, path: str | Path, force: bool = False, prepared: Path | None = None) -> Self:
         """An empty run at `path`; `force`: in place of the run that is there.
 
-        `cache`: a folder inside `path` with the text already read, to become the run's cache.
+        `prepared`: a folder inside `path` with what is in it already, such as the cache of a text
+        that has been read, each under the name that it has in a run.
 
         A run that ended before its text was read is no run yet, and is begun anew.
         Only a run's own entries are removed: other files in its folder stay, and a folder
@@ -115,15 +116,17 @@ class RunDirectory:
             )
         with run.lock(), machine_errors(run.path, "prepare"):
             for name in os.listdir(run.path):
-                if run.path / name != cache and (
+                if run.path / name != prepared and (
                     name in _FILES or name in _FOLDERS or is_stale_partial(name)
                 ):
                     remove(run.path / name)
-            if cache is not None:
-                os.rename(cache, run.cache)
-            for name in _MADE_AT_ONCE:
-                if not (name == "cache" and cache is not None):
+            for name in _FOLDERS:
+                if prepared is not None and os.path.isdir(prepared / name):
+                    os.rename(prepared / name, run.path / name)
+                elif name in _MADE_AT_ONCE:
                     os.mkdir(run.path / name, 0o700 if name == "cache" else 0o777)
+            if prepared is not None:
+                remove(prepared)
             fsync_folder(run.path)
             fsync_folder(run.path.parent)
         return run

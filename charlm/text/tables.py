@@ -49,12 +49,17 @@ class Lines:
         return self._left.popleft()
 
 
-def format_of(name: str) -> str:
-    """The format that a file's name tells, `.gz` or not. UsageError: it tells none."""
+def told_format(name: str) -> str | None:
+    """The format that a file's name tells, `.gz` or not; None: it tells none."""
     plain = name.lower().removesuffix(".gz")
-    for suffix, found in SUFFIXES.items():
-        if plain.endswith(suffix):
-            return found
+    return next((found for suffix, found in SUFFIXES.items() if plain.endswith(suffix)), None)
+
+
+def format_of(name: str) -> str:
+    """The same; UsageError where the name tells none."""
+    found = told_format(name)
+    if found is not None:
+        return found
     raise UsageError(
         f"{name} does not say its format: needed is a name in {', '.join(SUFFIXES)} (or .gz of it)",
         "Rename it, or say the format: csv, tsv or jsonl.",

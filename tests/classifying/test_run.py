@@ -9,7 +9,7 @@ import charlm
 from charlm import api, registry
 from charlm.errors import DataError, Interrupted, RunError, UsageError
 from charlm.runs.export import read_model
-from classifying.tables import QUICK, SMALL, rows
+from classifying.tables import QUICK, SMALL, rows, write
 
 TEXTS = ["the heart murmur", "", "knee joint 漢字", "a valve leaks and beats " * 9]
 
@@ -226,3 +226,49 @@ def test_few_texts_and_many_classes(tmp_path):
     assert summary["n_train"] == 9 and summary["valid"] is summary["test"] is None
     with pytest.raises(DataError):
         charlm.finetune_classifier("none", found[:1], tmp_path / "one", **QUICK | SMALL)
+
+
+UNUSED = {
+    "activation_penalty": 1.0, "temporal_activation_penalty": 1.0, "reset_probability": 0.1,
+    "variable_bptt": True, "ngram_order": 3, "ngram_rows": 1024, "ngram_lr": 0.1,
+    "tensorboard": True, "corpus": "memory", "canaries": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_settings_that_a_classifier_has_no_use_for_are_refused(name, tmp_path):
+    settings = QUICK | SMALL | {name: UNUSED[name]}
+    with pytest.raises(UsageError, match="--" + name.replace("_", "-")):
+        charlm.finetune_classifier("none", rows(), tmp_path / "run", **settings)
+
+
+def test_tables_are_read_in_the_encoding_of_the_settings(tmp_path):
+    table = write(tmp_path / "t.csv", rows())
+    table.write_bytes(table.read_bytes().decode("utf-8").encode("latin-1"))
+    settings = QUICK | SMALL | {"steps": 1, "epochs": None, "baseline": False}
+    with pytest.raises(DataError):
+        charlm.finetune_classifier("none", table, tmp_path / "run", **settings)
+    charlm.finetune_classifier("none", table, tmp_path / "run", encoding="latin-1", **settings)
+    tokenizer = charlm.load(tmp_path / "run").tokenizer
+    assert ("word", "é") in map(tokenizer.token_identity, range(tokenizer.vocabulary_size))
+
+
+def test_one_that_reads_from_the_end_only(tmp_path):
+    settings = QUICK | SMALL | {"lr": 0.05, "baseline": False, "max_length": 4}
+    found = {}
+    for direction in ("forward", "backward"):
+        charlm.finetune_classifier(
+            "none", rows(), tmp_path / direction, direction=direction, **settings
+        )
+        model = charlm.load(tmp_path / direction)
+        found[direction] = model._to_read(["heart and bone"]).read(0, 0).tolist()
+    boundary, *words = found["forward"]
+    assert found["backward"] == [boundary, *reversed(words)] and len(words) > 1
+
+
+def test_it_learns_in_one_process(classifier, monkeypatch, tmp_path):
+    run = shutil.copytree(classifier[0], tmp_path / "run", symlinks=True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for how in ({"resume": True, "epochs": 20}, {"force": True}):
+        with pytest.raises(UsageError, match="torchrun"):
+            charlm.finetune_classifier("none", rows(), run, **how)

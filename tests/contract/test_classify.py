@@ -1,5 +1,6 @@
 """classify and embed as they are used in a pipeline."""
 
+import gzip
 import json
 
 import numpy as np
@@ -72,6 +73,30 @@ def test_tables_and_metrics(run, tmp_path, form):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "is_table"),
+    [("A.CSV", True), ("a.jsonl.gz", True), ("a.csv.txt", False), ("csv", False)],
+)
+def test_a_file_is_a_table_by_its_name(run, tmp_path, name, is_table):
+    file, text = tmp_path / name, "text,label\nthe knee,bone\n"
+    if "jsonl" in name:
+        file.write_bytes(gzip.compress(b'{"text": "the knee"}\n'))
+    else:
+        file.write_text(text)
+    done = charlm("classify", run, file, "--threads", "1")
+    assert done.code == 0, done.err
+    found = [line.split("\t")[2] for line in done.out.splitlines()]
+    assert found == (["the knee"] if is_table else text.splitlines())
+
+
+def test_a_table_in_another_encoding(run, tmp_path):
+    table = write(tmp_path / "new.csv", rows(4))
+    table.write_bytes(table.read_bytes().decode("utf-8").encode("latin-1"))
+    done = charlm("classify", run, table, "--encoding", "latin-1", "--threads", "1")
+    assert [line.split("\t")[2] for line in done.out.splitlines()] == [r.text for r in rows(4)]
+    assert charlm("classify", run, table).code == 3
+
+
 def test_a_cell_of_several_lines_is_shown_on_one(run):
     table = 'text,label\n"a heart\nbeats",heart\n'
     done = classify(run, "--csv", stdin=table)
@@ -84,7 +109,10 @@ def test_what_is_wrong_with_a_table_is_told(run, tmp_path):
     assert done.code == 3 and "'liver'" in done.err and "row 5" in done.err
     done = charlm("classify", run, table, "--text-column", "note")
     assert done.code == 3 and "note" in done.err
-    for options in (("--csv", "--tsv"), ("--text-column", "a"), ("--no-header",)):
+    for options in (
+        ("--csv", "--tsv"), ("--text-column", "a"), ("--no-header",),
+        ("--all", "--min-probability", "0.5"), ("--all", "--json"),
+    ):  # fmt: skip
         assert classify(run, *options).code == 2
     assert charlm("classify", run, "nowhere.txt").code == 3
 

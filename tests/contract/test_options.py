@@ -78,7 +78,8 @@ MORE = {
     "--eval-every --report-every --save-every --optimizer --warmup-steps --clip-norm --ema --bptt "
     "--precision --kernel --threads --device --embedding-dropout --input-dropout "
     "--inter-layer-dropout --temporal-dropout --temporal-dropout-kind --temporal-dropout-mask "
-    "--output-dropout --weight-decay --last-hidden-size --bias --no-bias --forget-bias --context",
+    "--output-dropout --weight-decay --last-hidden-size --bias --no-bias --forget-bias --context "
+    "--direction",
     "classify": "--tsv --no-header --encoding --errors --precision --threads --device --kernel",
     "embed": "-o --out --pooling --encoding --errors --precision --threads --device --kernel",
     "plot": "--out -o",
@@ -190,6 +191,7 @@ DEFAULTS = {
         "--discriminative-lr": "2.6", "--gradual-unfreezing": "True", "--pooling": "concat",
         "--head-size": "50", "--class-weights": "none", "--lm-loss": "0", "--lm-text": "none",
         "--backward": "none", "--bidirectional": "False", "--baseline": "True", "--repeats": "5",
+        "--direction": "forward",
         **dict.fromkeys(
             ("--lm-epochs", "--lm-lr", "--unfreeze-every", "--max-length", "--minutes",
              "--eval-every", "--report-every", "--lr", "--schedule", "--warmup-steps",
