@@ -5,7 +5,7 @@
 
 Says of each how memory went: the slope of a line through it, in MiB an hour for training and in
 MiB for 100,000 lines or a million characters else; and exits with 1 where it rose by more than
-a tenth of what was taken after the first fifth.
+a tenth in the second half of the time.
 """
 
 import argparse
@@ -33,9 +33,9 @@ class Course:
 
     @property
     def settled(self) -> list[tuple[float, float]]:
-        """After the first fifth, in which libraries are loaded and buffers grow."""
+        """The second half: in the first, libraries are loaded and buffers grow."""
         pairs = list(zip(self.seconds, self.mebibytes, strict=True))
-        return pairs[len(pairs) // 5 :]
+        return pairs[len(pairs) // 2 :]
 
     @property
     def slope(self) -> float:
@@ -59,7 +59,7 @@ class Course:
         took = self.seconds[-1] if self.seconds else 0.0
         return (
             f"{self.what}: {took:.0f} s, at most {max(self.mebibytes, default=0):.0f} MiB, "
-            f"{self.slope * 3600:+.2f} MiB an hour, {self.slope * took:+.2f} MiB in all: "
+            f"{self.slope * 3600:+.2f} MiB an hour, {self.slope * took:+.2f} MiB over all of it: "
             f"{'flat' if self.flat else 'NOT FLAT'} (exit code {self.code})"
         )
 
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
     short = parser.parse_args().short
-    minutes, lines, characters = (0.5, 5_000, 20_000) if short else (20, 100_000, 1_000_000)
+    minutes, lines, characters = (0.5, 15_000, 300_000) if short else (20, 100_000, 1_000_000)
     with tempfile.TemporaryDirectory(prefix="soak-") as place:
         folder, run = Path(place), str(Path(place) / "run")
         text = folder / "lines.txt"
