@@ -33,7 +33,8 @@ def checked_cell(config: Config, weights: Weights) -> Cell:
         "hidden sizes": (sizes, [m.hidden_size] * (m.layers - 1) + [last]),
         "embedding size": (weights["embedding.weight"].shape[1], m.embedding_size),
         "tied weights": ("decoder.weight" not in weights, m.tie_weights),
-        "rows of n-grams": (1 if table is None else len(table), config.ngram_rows),
+        "rows of n-grams": (1 if table is None else table.shape[0], config.ngram_rows),
+        "n-grams": (table is not None, config.ngram_order > 1),
     }
     for name, (found, wanted) in shape.items():
         if found != wanted:
@@ -69,7 +70,7 @@ def hidden_sizes(cell: Cell, weights: Weights, bias: bool) -> list[int]:
         shapes["projection.weight"] = (embedding, below)
     shapes["decoder.bias"] = (vocabulary,)
     if "ngrams.weight" in weights:
-        rows = len(weights["ngrams.weight"])
+        rows = (weights["ngrams.weight"].shape or (0,))[0]
         if rows & (rows - 1):
             raise _damaged(f"ngrams.weight has {rows} rows; needed: a power of two")
         shapes |= {"ngrams.weight": (rows, embedding), "ngrams.codes": (vocabulary,)}

@@ -114,3 +114,27 @@ def test_weights_of_another_shape_than_the_configuration_has_are_refused(wrong):
     weights = weights_of(model_of(config_of(cell="gru")))
     with pytest.raises(RunError, match="the configuration has"):
         decoder_of(config_of(cell="gru", **wrong), weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("ngrams.weight", None),
+        ("ngrams.codes", None),
+        ("ngrams.weight", np.float32(1)),
+        ("ngrams.weight", np.zeros((12, E), np.float32)),
+        ("ngrams.weight", np.zeros((8, E), np.float32)),
+    ],
+    ids=["no table", "no codes", "no axes", "no power of two", "other rows"],
+)
+def test_damaged_n_grams_are_refused(name, tensor):
+    config = config_of(**ARCHITECTURES["n-grams"])
+    weights = weights_of(model_of(config))
+    if tensor is None:
+        del weights[name]
+    else:
+        weights[name] = np.asarray(tensor)
+    with pytest.raises(RunError):
+        decoder_of(config, weights)
+    with pytest.raises(RunError):
+        decoder_of(config_of(cell="lstm"), weights_of(model_of(config)))
