@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint types check conformance faults soak bench figures clean
+.PHONY: help install demo test lint types check conformance faults soak bench speedrun figures clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -57,6 +57,12 @@ soak: install ## half an hour of training, scoring and writing, with the memory 
 
 bench: install ## speed, side by side with plain PyTorch
 	$(BIN)/python scripts/bench.py
+
+TRACK ?= notes-1
+SPEEDRUN ?=
+
+speedrun: install ## how much is learned in so many minutes: make speedrun TRACK=shakespeare-3 SPEEDRUN="--data data"
+	$(BIN)/python scripts/speedrun.py $(TRACK) $(SPEEDRUN)
 
 LECTURE := --steps 1000 --hidden-size 128 --threads 1 --precision fp32 --force
 
