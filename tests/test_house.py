@@ -31,6 +31,7 @@ FLOW = (
         "gradient_settings",
         "classifier_settings",
         "audit_settings",
+        "forecast_settings",
     },
     {"text"},
     {"model"},
@@ -53,7 +54,7 @@ FLOW = (
         "run_story",
         "auditing",
     },  # where the stations are put together
-    {"correction"},
+    {"correction", "forecasting"},
     {"api"},
     {"report"},
     {"cli"},

@@ -16,11 +16,13 @@ from charlm.cli import (
     evaluate,
     export,
     finetune_classify,
+    forecast,
     generate,
     gradients,
     info,
     look,
     plot,
+    quantise,
     report,
     score,
     train,
@@ -63,6 +65,8 @@ verb(app, "evaluate", evaluate.PARAMETERS)(evaluate.evaluate)
 verb(app, "score", score.PARAMETERS)(score.score)
 verb(app, "correct", correct.PARAMETERS)(correct.correct)
 verb(app, "look", look.PARAMETERS)(look.look)
+verb(app, "quantise", quantise.PARAMETERS)(quantise.quantise)
+verb(app, "forecast", forecast.PARAMETERS)(forecast.forecast)
 verb(app, "finetune-classify", finetune_classify.PARAMETERS)(finetune_classify.finetune_classify)
 verb(app, "classify", classify.PARAMETERS)(classify.classify)
 verb(app, "embed", embed.PARAMETERS)(embed.embed)

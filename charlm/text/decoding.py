@@ -73,6 +73,16 @@ def decoded(
                 head=head,
                 sample=_around(chunk, max(start, 0)),
             ) from problem
+        except UnicodeError as problem:  # utf-16 and utf-32 that do not begin with their mark
+            raise invalid(
+                name,
+                encoding,
+                line=1,
+                offset=0,
+                offending=head[0],
+                head=head,
+                sample=_around(chunk, 0),
+            ) from problem
         if errors == "replace":
             ignored = ignoring.decode(chunk, last)
             replaced += block.count(REPLACEMENT) - ignored.count(REPLACEMENT)

@@ -203,7 +203,7 @@ def _index(names: list[str], column: str, name: str, header: bool) -> int:
         there = f"There are: {', '.join(name.strip() for name in names[:_MOST_NAMES])}."
     raise DataError(
         f"{name} has no column {column}. {there}",
-        "Give --text-column and --label-column; --no-header where the first row is data.",
+        "Name one of these; --no-header where the first row is data.",
     )
 
 

@@ -58,6 +58,8 @@ CONTRACT = {
     "gradients": {"all": ""},
     "report": {"all": ""},
     "audit": {"all": "--corpus"},
+    "quantise": {"all": ""},
+    "forecast": {"all": ""},
 }
 
 # Beyond the contract.
@@ -91,6 +93,9 @@ MORE = {
     "doctor": "",
     "gradients": "--text --steps --streams --clip-norm --network --hidden-size --seed --out -o",
     "report": "--out -o --no-text",
+    "quantise": "--column --no-header --step --out -o --encoding --errors",
+    "forecast": "--column --no-header --horizon --paths --seed --held-out --every --average --out "
+    "-o --title --encoding --errors",
     "audit": "--held-out --samples --length --temperature --canary-draws --seed",
 }
 
@@ -114,6 +119,8 @@ NOT_YET = {
     "gradients": "",
     "report": "",
     "audit": "",
+    "quantise": "",
+    "forecast": "",
 }
 VERBS_NOT_YET = ""
 
@@ -229,6 +236,11 @@ DEFAULTS = {
     },
     "verify": {},
     "doctor": {},
+    "quantise": {"--step": "auto", "--encoding": "utf-8", "--errors": "strict"},
+    "forecast": {
+        "--horizon": "20", "--paths": "200", "--seed": "1", "--held-out": "none",
+        "--every": "auto", "--average": "auto", "--encoding": "utf-8", "--errors": "strict",
+    },
     "audit": {
         "--samples": "20", "--length": "1000", "--temperature": "1", "--canary-draws": "2000",
         "--seed": "1",

@@ -78,6 +78,15 @@ def test_invalid_bytes_are_placed_or_replaced_as_python_does(data: bytes, size: 
         assert "--errors replace" in caught.value.hint and "--encoding" in caught.value.hint
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+def test_a_text_without_the_mark_that_its_encoding_needs_is_refused(
+    encoding: str, errors: str
+) -> None:
+    with pytest.raises(DataError, match=f"not valid {encoding}: line 1, byte offset 0, byte 0x74"):
+        decode(b"the first line\n", encoding=encoding, errors=errors)
+
+
 def test_a_broken_multibyte_encoding_is_placed_too() -> None:
     data = "中\n文".encode("gb18030") + b"\xff\xff"
     for size in (1, 2, 3, 100):
