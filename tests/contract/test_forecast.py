@@ -80,8 +80,8 @@ def test_the_wave_goes_on(run: Path, place: Path) -> None:
         assert abs(value - true) < 2.5
     for inner, outer in zip(found["band_50"][0], found["band_90"][0], strict=True):
         assert outer <= inner
-    lines = call("forecast", run, place / "new.txt", "--horizon", "3").out.splitlines()
-    assert lines[0] == "step\t5%\t25%\tmedian\t75%\t95%" and len(lines) == 4
+    lines = call("forecast", run, place / "new.txt", "--horizon", "8").out.splitlines()
+    assert lines[0] == "step\t5%\t25%\tmedian\t75%\t95%" and len(lines) == 9
     row = [float(cell) for cell in lines[1].split("\t")]
     assert row[0] == 1 and row[1:] == sorted(row[1:])
     assert row[3] == pytest.approx(found["median"][0], rel=1e-5)
