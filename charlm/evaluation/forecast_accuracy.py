@@ -66,7 +66,7 @@ def _means(each: npt.NDArray[np.generic], known: npt.NDArray[np.bool_]) -> Value
 
 def persistence(values: Values, origins: Sequence[int]) -> Values:
     """(O,) the last value before each origin: that it stays as it is."""
-    return carried(values)[np.array(origins) - 1]
+    return carried(values)[np.array(origins) - 1]  # type: ignore[no-any-return]
 
 
 def moving_average(values: Values, origins: Sequence[int], length: int) -> Values:

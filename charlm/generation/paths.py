@@ -10,7 +10,8 @@ from charlm.draws import Draws
 from charlm.generation.compiled import CompiledDecoder, Rules
 from charlm.generation.context import StepDecoder, rows_of
 from charlm.generation.sampling import choose
-from charlm.text.levels import Levels, Values
+from charlm.text.levels import Levels
+from charlm.text.series import Values
 from charlm.text.tokenizers.base import Grammar, Tokenizer
 
 
