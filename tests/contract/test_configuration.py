@@ -76,6 +76,21 @@ def test_awd_lstm_is_the_network_of_the_paper() -> None:
     assert network.parameters() // 10**6 == 33
 
 
+def test_awd_lstm_is_evaluated_once_a_pass(tiny_text: Path) -> None:
+    """Its average begins when five evaluations bring nothing, and those are passes."""
+    from charlm.training.window_lengths import VariableLengths
+
+    config = precedence.build([precedence.read_preset("awd-lstm")])
+    o = config.optimisation
+    windows = VariableLengths(2_088_628 // o.batch_size, o.bptt, o.seed).count
+    assert config.budget.eval_every == pytest.approx(windows, rel=0.01)
+    # Nothing that its paper does not have.
+    planned_model = planned(tiny_text, "--preset", "awd-lstm", "--batch-size", "2")["config"][
+        "model"
+    ]
+    assert (planned_model["forget_bias"], planned_model["ngram_order"]) == (0, 1)
+
+
 def test_unknown_preset(preset: str) -> None:
     refused = call("train", "--preset", "smal", "--dry-run")
     assert refused.code == 2
