@@ -5,12 +5,25 @@ file imports nothing heavy.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from charlm import registry
 from charlm.settings import AUTO, Setting, read_settings
 
 HELP = "`charlm evaluate --help` shows every option with its range."
+
+TEMPERATURE = Setting(
+    "figures of logits divided by X beside; auto: the best on the run's own valid text",
+    above=0,
+    most=100,
+    auto=True,
+    none=True,
+)
+
+# What `evaluate --tune` chooses, and by what factor it is moved: as coarse as its best value is
+# flat (scripts/LOG.md).
+DYNAMIC_STEPS = {"dynamic_lr": 2.0, "dynamic_decay": 3.0}
+CACHE_STEPS = {"cache_theta": 1.5, "cache_weight": 1.5}
 
 
 @dataclass(frozen=True)
@@ -52,3 +65,13 @@ class CacheSettings:
 
     def __post_init__(self) -> None:
         read_settings(self, HELP)
+
+
+Kind = TypeVar("Kind", DynamicSettings, CacheSettings)
+
+
+def chosen(asked: bool | Kind, kind: type[Kind]) -> Kind | None:
+    """The settings that were given, or for True the usual ones; None for False."""
+    if isinstance(asked, bool):
+        return kind() if asked else None
+    return asked

@@ -2,13 +2,13 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from charlm.adaptation import CacheSettings, DynamicSettings
+from charlm.adaptation import CacheSettings, DynamicSettings, chosen
+from charlm.adapted_writing import adapted_pieces
 from charlm.errors import DataError, UsageError
 from charlm.generation.context import StepDecoder
 from charlm.generation.decoders import decoder_in
@@ -24,9 +24,8 @@ from charlm.text.token_cache import prepare_whole
 if TYPE_CHECKING:
     import numpy as np
 
-    from charlm.evaluation.figures import Figures
     from charlm.evaluation.looking import Look
-    from charlm.evaluation.scoring import ScoredLine
+    from charlm.evaluation.scoring import LineScorer, ScoredLine
     from charlm.model.language_model import LanguageModel
 
 _LINES, _LINE_CHARACTERS = 2048, 1 << 17  # scored at once
@@ -77,13 +76,22 @@ class Model(StoredNetwork):
         prompts: str | Sequence[str],
         settings: GenerationSettings | None = None,
         say: Callable[[str], None] = _ignore,
+        *,
+        dynamic: bool | DynamicSettings = False,
+        cache: bool | CacheSettings = False,
     ) -> Iterator[Piece]:
         """Every sample of a prompt, or of several, in order, piece by piece as it is written.
 
-        A beam's texts and those of a backward model come whole.
+        A beam's texts and those of a backward model come whole. `dynamic`: by a model that has
+        first learned from the prompt; `cache`: with a neural cache of the prompt and of what has
+        been written; True or with settings of `charlm.adaptation`.
         """
         settings = settings or GenerationSettings()
         prompts = [prompts] if isinstance(prompts, str) else prompts
+        if dynamic or cache:
+            ways = chosen(dynamic, DynamicSettings), chosen(cache, CacheSettings)
+            yield from adapted_pieces(self, prompts, settings, *ways, say)
+            return
         decoder = self.decoder(settings.precision, say)
         direction = self.config.model.direction
         yield from generate_many(decoder, self.tokenizer, prompts, settings, direction)
@@ -94,14 +102,15 @@ class Model(StoredNetwork):
             raise UsageError(
                 "num_samples is given, but one text is wanted", "Give each a seed, or use pieces."
             )
-        for piece in self.pieces(prompt, settings_of(options)):
+        ways = {name: options.pop(name) for name in ("dynamic", "cache") if name in options}
+        for piece in self.pieces(prompt, settings_of(options), **ways):
             yield piece.text
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """One sample's text, without the prompt; with `beam`, the best text found.
 
         Options: length, length_unit, stop, seed, temperature, top_k, top_p, min_p, typical_p,
-        repetition_penalty, greedy, beam, precision.
+        repetition_penalty, greedy, beam, precision; dynamic, cache as of `pieces`.
         """
         return "".join(self.stream(prompt, **options))
 
@@ -111,84 +120,75 @@ class Model(StoredNetwork):
         *,
         window: int | None = None,
         windows: int | None = None,
+        temperature: float | str | None = None,
         dynamic: bool | DynamicSettings = False,
         cache: bool | CacheSettings = False,
+        tune: bool = False,
         seed: int = 1,
         encoding: str = "utf-8",
         errors: str = "strict",
         stdin: BinaryIO | None = None,
         say: Callable[[str], None] = _ignore,
-        precision: str = "auto",
-        threads: int | str = "auto",
-        device: str = "auto",
-        kernel: str = "auto",
+        **how: Any,
     ) -> dict[str, Any]:
         """Figures of a text: the keys of `charlm evaluate --json`.
 
         Without texts, of the run's own test (or valid) part: DataError if its tokens are gone.
         `dynamic`, `cache`: figures of dynamic evaluation and with a neural cache beside them,
-        True or with settings of `charlm.adaptation`.
+        True or with settings of `charlm.adaptation`; `tune` chooses the best ones on the run's own
+        text, as temperature "auto" does for the temperature that the logits are divided by.
+        `how`: precision, threads, device, kernel.
         """
         from charlm.evaluation.device import put_to_work
-        from charlm.evaluation.measure import measure, measure_windows
-        from charlm.evaluation.measure_adapting import measure_cached, measure_dynamic
-        from charlm.evaluation.own_text import held_out_part, training_ids
-        from charlm.training.precision import set_threads
+        from charlm.evaluation.own_text import held_out_part
+        from charlm.measuring import Measurement, Wanted
 
-        if window is not None and (dynamic or cache):
-            raise UsageError(
-                f"--{'dynamic' if dynamic else 'cache'} goes on from token to token, and --window "
-                "begins anew with each window",
-                "Give one of them.",
-            )
-        for name, number in (("window", window), ("windows", windows)):
-            if number is not None and number < 1:
-                raise UsageError(f"{name} is {number}; needed: a whole number from 1")
-        model = put_to_work(self.language_model, precision, threads, device, kernel)
+        wanted = Wanted(
+            window,
+            windows,
+            seed,
+            temperature,
+            chosen(dynamic, DynamicSettings),
+            chosen(cache, CacheSettings),
+            tune,
+        )
+        model = put_to_work(self.language_model, **how)
+        direction = self.config.model.direction
         with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
             if texts:
                 part = prepare_whole(
                     [texts] if isinstance(texts, str | Path) else list(texts),
                     self.tokenizer,
                     Path(folder),
-                    direction=self.config.model.direction,
+                    direction=direction,
                     encoding=encoding,
                     errors=errors,
                     stdin=stdin,
                     say=say,
                 )
             else:
-                part = held_out_part(self.stored, self.config.model.direction, say)
-            about = (model, self.tokenizer, part.ids, part.documents, part.counts)
-            if window is not None:
-                direction = self.config.model.direction
-                return measure_windows(*about, window, windows, seed, direction).as_dict()
+                part = held_out_part(self.stored, direction, say)
+            measurement = Measurement(self.stored, self.tokenizer, direction, model, part, say)
+            return measurement.figures(wanted, how.get("threads", "auto") == "auto")
 
-            def keys(found: "Figures") -> dict[str, Any]:
-                return replace(found, source_bits=part.source_bits).as_dict()
-
-            figures = keys(measure(*about))
-            # One stream's products are small: a second thread that has to wait costs more.
-            with set_threads(1 if threads == "auto" else None):
-                if dynamic:
-                    settings = DynamicSettings() if dynamic is True else dynamic
-                    usual = training_ids(self.stored, self.config.model.direction)
-                    figures["dynamic"] = keys(measure_dynamic(*about, settings, usual, say))
-                if cache:
-                    chosen = CacheSettings() if cache is True else cache
-                    figures["cache"] = keys(measure_cached(*about, chosen, say))
-            return figures
-
-    def score(self, lines: Iterable[str], *, carry_state: bool = False) -> Iterator["ScoredLine"]:
+    def score(
+        self,
+        lines: Iterable[str],
+        *,
+        carry_state: bool = False,
+        dynamic: bool | DynamicSettings = False,
+        cache: bool | CacheSettings = False,
+        say: Callable[[str], None] = _ignore,
+        **how: Any,
+    ) -> Iterator["ScoredLine"]:
         """Bits of each line, as `charlm score`. A line may hold its line break at the end.
 
-        DataError: an empty line without one, which has no token; a lone surrogate.
+        `dynamic`, `cache`: as of `evaluate`; each line's `adapted` holds its bits by a model that
+        has learned from the lines before it, so that their order matters. `how`: precision,
+        threads, device, kernel.
+        DataError: an empty line without a line break, which has no token; a lone surrogate.
         """
-        from charlm.evaluation.device import put_to_work
-        from charlm.evaluation.scoring import LineScorer
-
-        model = put_to_work(self.language_model)
-        scorer = LineScorer(model, self.tokenizer, carry_state, self.config.model.direction)
+        scorer = self._scorer(carry_state, dynamic, cache, say, **how)
         remaining = iter(lines)
         while batch := list(islice(remaining, _LINES)):
             if "" in batch:
@@ -204,20 +204,15 @@ class Model(StoredNetwork):
         *,
         name: str,
         carry_state: bool = False,
+        dynamic: bool | DynamicSettings = False,
+        cache: bool | CacheSettings = False,
         say: Callable[[str], None] = _ignore,
         encoding: str = "utf-8",
         errors: str = "strict",
-        precision: str = "auto",
-        threads: int | str = "auto",
-        device: str = "auto",
-        kernel: str = "auto",
+        **how: Any,
     ) -> Iterator["ScoredLine"]:
-        """The lines of a byte stream with their bits, in order, as they come."""
-        from charlm.evaluation.device import put_to_work
-        from charlm.evaluation.scoring import LineScorer
-
-        model = put_to_work(self.language_model, precision, threads, device, kernel)
-        scorer = LineScorer(model, self.tokenizer, carry_state, self.config.model.direction)
+        """The lines of a byte stream with their bits, in order, as they come; as `score`."""
+        scorer = self._scorer(carry_state, dynamic, cache, say, **how)
         batches = line_batches(
             stream,
             _LINES,
@@ -229,6 +224,35 @@ class Model(StoredNetwork):
         )
         for batch in batches:
             yield from scorer.score(batch)
+
+    def _scorer(
+        self,
+        carry_state: bool,
+        dynamic: bool | DynamicSettings,
+        cache: bool | CacheSettings,
+        say: Callable[[str], None],
+        **how: Any,
+    ) -> "LineScorer":
+        from charlm.evaluation.adapting import adapting_copies
+        from charlm.evaluation.device import put_to_work
+        from charlm.evaluation.own_text import training_ids
+        from charlm.evaluation.scoring import LineScorer
+
+        direction = self.config.model.direction
+        if dynamic or cache:
+            # One stream's products are small: a second thread that has to wait costs more.
+            how["threads"] = 1 if how.get("threads", "auto") == "auto" else how["threads"]
+            say("Each line is scored by what those before it have taught: their order matters.")
+        model = put_to_work(self.language_model, **how)
+        adapting = adapting_copies(
+            model,
+            self.tokenizer,
+            chosen(dynamic, DynamicSettings),
+            chosen(cache, CacheSettings),
+            training_ids(self.stored, direction) if dynamic else None,
+            say,
+        )
+        return LineScorer(model, self.tokenizer, carry_state, direction, adapting)
 
     def look(
         self,

@@ -47,6 +47,8 @@ FLOW = (
         "training_run",
         "training_beside",
         "loaded",
+        "measuring",
+        "adapted_writing",
         "transfer",
         "verification",
         "doctor",
@@ -78,6 +80,7 @@ AT_WORK = {
     "training_beside",
     "saved_training",
     "classifying",
+    "measuring",
 }
 COMPILED = {f"generation/native/{name}.py" for name in ("products", "pointwise", "steps")}
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import typer
 
-from charlm.adaptation import CacheSettings, DynamicSettings
+from charlm.adaptation import CACHE_STEPS, DYNAMIC_STEPS, TEMPERATURE
+from charlm.cli.adapting_options import adapting_options, read_adapting
 from charlm.cli.verbs import (
     Context,
     SharedSettings,
@@ -15,11 +16,10 @@ from charlm.cli.verbs import (
     parameter,
     point_out_unused_pipe,
     setting_option,
-    settings_options,
     standard_input,
 )
 from charlm.errors import UsageError
-from charlm.settings import Setting, settings_in
+from charlm.settings import Setting
 
 _WINDOW = Setting("tokens a window, each from the empty state", least=1, most=1e9, none=True)
 _WINDOWS = Setting("so many random windows instead of all", least=1, most=1e9, none=True)
@@ -33,8 +33,6 @@ _SHARED = SharedSettings(
     "optimisation.seed",
     "optimisation.kernel",
 )
-
-_LEARNING, _CACHE = "Dynamic evaluation", "Neural cache"
 
 PARAMETERS = [
     parameter(
@@ -51,28 +49,20 @@ PARAMETERS = [
     ),
     setting_option("window", int, _WINDOW, None),
     setting_option("windows", int, _WINDOWS, None),
+    setting_option("temperature", float, TEMPERATURE, None),
     parameter(
-        "dynamic",
+        "tune",
         bool,
         typer.Option(
-            "--dynamic",
-            help="go on learning from the text; figures beside",
-            rich_help_panel=_LEARNING,
+            "--tune",
+            help="choose the settings of --dynamic and --cache on the run's own valid text",
         ),
         False,
     ),
-    *settings_options(DynamicSettings, _LEARNING),
-    parameter(
-        "cache",
-        bool,
-        typer.Option(
-            "--cache",
-            help="what followed before counts more; figures beside",
-            rich_help_panel=_CACHE,
-        ),
-        False,
+    *adapting_options(
+        "go on learning from the text; figures beside",
+        "what followed before counts more; figures beside",
     ),
-    *settings_options(CacheSettings, _CACHE),
     *_SHARED.options,
 ]
 
@@ -86,13 +76,15 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
     windows = checked("--windows", values["windows"], int, _WINDOWS)
     if windows is not None and window is None:
         raise UsageError("--windows needs --window N", "Give the length of a window.")
+    temperature = checked("--temperature", values["temperature"], float, TEMPERATURE)
     shared = _SHARED.read(values)
     if values["seed"] is not None and windows is None:
         raise UsageError("--seed draws the random windows of --windows", "Give --windows too.")
-    adapting = {
-        name: _adapting(name, kind, values)
-        for name, kind in (("dynamic", DynamicSettings), ("cache", CacheSettings))
-    }
+    adapting = read_adapting(values)
+    if values["tune"]:
+        for name in given(values, [*DYNAMIC_STEPS, *CACHE_STEPS]):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"--tune chooses {option}, which is given", "Give one of them.")
     texts = values["texts"] or []
     for name in ("encoding", "errors"):
         if values[name] is not None and not texts:
@@ -107,6 +99,8 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
         texts,
         window=window,
         windows=windows,
+        temperature=temperature,
+        tune=values["tune"],
         stdin=stdin,
         say=context.messages.say,
         **adapting,
@@ -130,16 +124,3 @@ def _show(context: Context, figures: Mapping[str, Any], prefix: str = "") -> Non
         else:
             shown = f"{value:.6g}" if isinstance(value, float) else f"{value}"
             context.output.line(f"{prefix}{key}\t{shown}")
-
-
-def _adapting(name: str, kind: type, values: Mapping[str, Any]) -> Any:
-    """The settings that go with --dynamic or --cache; False without it."""
-    options = {field.name: field.option for field in settings_in(kind)}
-    chosen = given(values, options)
-    settings = kind(**chosen)
-    if values[name]:
-        return settings
-    if chosen:
-        option = options[next(iter(chosen))]
-        raise UsageError(f"{option} belongs to --{name}, which is not given", f"Give --{name} too.")
-    return False

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from charlm.cli.adapting_options import adapting_options, read_adapting
 from charlm.cli.verbs import (
     Context,
     SharedSettings,
@@ -54,6 +55,10 @@ PARAMETERS = [
         ),
     ),
     *settings_options(SamplingSettings, "Sampling"),
+    *adapting_options(
+        "learn from the prompt before writing what follows it",
+        "what followed in the prompt and in what is written counts more",
+    ),
     parameter("no_echo", bool, typer.Option("--no-echo", help="leave the prompt out"), False),
     *_SHARED.options,
 ]
@@ -68,6 +73,9 @@ def generate(context: Context, values: Mapping[str, Any]) -> None:
     Example: charlm generate runs/notes "The patient " --length 300 --temperature 0.8
     """
     settings = settings_of(given(values, _GIVEN) | {"stop": tuple(values["stop"] or ())})
+    adapting = read_adapting(values)
+    if adapting["dynamic"] and not (values["prompt"] or values["prompts"]):
+        raise UsageError("--dynamic learns from the prompt, and there is none", "Give a PROMPT.")
     groups = _prompts(context, values)
 
     from charlm import api
@@ -76,7 +84,7 @@ def generate(context: Context, values: Mapping[str, Any]) -> None:
     out, wrote, text = context.output, False, ""
     begins = True
     for prompts in groups:
-        for piece in model.pieces(prompts, settings, context.messages.say):
+        for piece in model.pieces(prompts, settings, context.messages.say, **adapting):
             echo = "" if values["no_echo"] else piece.prompt
             before, after = ("", echo) if model.prompt_follows else (echo, "")
             sample = piece.sample

@@ -1,11 +1,12 @@
 """charlm score: a line in, a line out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from charlm.cli.adapting_options import adapting_options, read_adapting
 from charlm.cli.verbs import (
     Context,
     SharedSettings,
@@ -46,6 +47,10 @@ PARAMETERS = [
         typer.Option("--carry-state", help="read on from line to line, as one document"),
         False,
     ),
+    *adapting_options(
+        "learn from each line after scoring it; bits beside",
+        "what followed in lines before counts more; bits beside",
+    ),
     *_SHARED.options,
 ]
 
@@ -53,9 +58,13 @@ PARAMETERS = [
 def score(context: Context, values: Mapping[str, Any]) -> None:
     """What each line costs, in bits: bits, tokens, bits per character, line.
 
+    With --dynamic, --cache or both, the bits of each come before the line: there lines are
+    scored in their order, by a model that knows those before.
+
     Example: charlm score runs/notes - < lines.txt | sort -k3 -rn | head
     """
     shared = _SHARED.read(values)
+    adapting = read_adapting(values)
     file = values["file"]
     stream = open_or_standard_input(file, "the lines")
     point_out_unused_pipe(context, file == "-")
@@ -68,30 +77,37 @@ def score(context: Context, values: Mapping[str, Any]) -> None:
         name="standard input" if file == "-" else file,
         carry_state=values["carry_state"],
         say=context.messages.say,
+        **adapting,
         **shared,
     )
     out = context.output
     for number, line in enumerate(scored, 1):
-        shown = line.text.removesuffix("\n")
         tokens = [model.tokenizer.token_text(int(token)) for token in line.ids]
         if context.as_json:
-            found: dict[str, Any] = {
-                "bits": line.bits,
-                "tokens": len(line.ids),
-                "bits_per_character": line.bits_per_character,
-                "line": shown,
-            }
-            if values["per_token"]:
-                found["token_bits"] = list(zip(tokens, line.token_bits.tolist(), strict=True))
-            out.json(found)
+            out.json(_found(line, tokens if values["per_token"] else None))
         elif values["per_token"]:
-            out.write(
-                "".join(
-                    f"{number}\t{bits:.4f}\t{one_line(token)}\n"
-                    for token, bits in zip(tokens, line.token_bits, strict=True)
-                )
-            )
+            ways = [line, *line.adapted.values()]
+            bits = zip(*(way.token_bits for way in ways), strict=True)
+            for token, each in zip(tokens, bits, strict=True):
+                cells = [str(number), *(f"{value:.4f}" for value in each), one_line(token)]
+                out.line("\t".join(cells))
         else:
-            each = line.bits_per_character
-            each_shown = "-" if each is None else f"{each:.4f}"
-            out.line(f"{line.bits:.4f}\t{len(line.ids)}\t{each_shown}\t{shown}")
+            rate = line.bits_per_character
+            beside = "".join(f"{way.bits:.4f}\t" for way in line.adapted.values())
+            rate_shown = "-" if rate is None else f"{rate:.4f}"
+            shown = line.text.removesuffix("\n")
+            out.line(f"{line.bits:.4f}\t{len(line.ids)}\t{rate_shown}\t{beside}{shown}")
+
+
+def _found(line: Any, tokens: Sequence[str] | None) -> dict[str, Any]:
+    """The keys of --json; with the bits of each of the `tokens`."""
+
+    def bits(way: Any) -> dict[str, Any]:
+        found = {"bits": way.bits, "bits_per_character": way.bits_per_character}
+        if tokens is not None:
+            found["token_bits"] = list(zip(tokens, way.token_bits.tolist(), strict=True))
+        return found
+
+    found = {"bits": line.bits, "tokens": len(line.ids)} | bits(line)
+    found |= {name: bits(way) for name, way in line.adapted.items()}
+    return found | {"line": line.text.removesuffix("\n")}

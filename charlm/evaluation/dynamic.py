@@ -22,7 +22,7 @@ from charlm import registry
 from charlm.adaptation import DynamicSettings
 from charlm.errors import DivergedError
 from charlm.evaluation.dynamic_rules import DynamicRule, Rms
-from charlm.evaluation.one_stream import Segment, segments
+from charlm.evaluation.one_stream import OneStream, Segment
 from charlm.evaluation.target_nats import TargetNats
 from charlm.model.language_model import LanguageModel
 from charlm.settings import AUTO
@@ -47,6 +47,7 @@ class DynamicEvaluation:
         self.model, self.tokenizer, self.check = model, tokenizer, check
         self.target_nats = TargetNats(model, tokenizer.grammar)
         self.length = settings.dynamic_segment
+        self._stream = OneStream(model, tokenizer.grammar, tokenizer.boundary_id)
         self.weights: list[Tensor] = [weight for _, weight in model.dense()]
         self.trained = [weight.detach().clone() for weight in self.weights]
         lr = None if settings.dynamic_lr == AUTO else settings.dynamic_lr
@@ -71,39 +72,49 @@ class DynamicEvaluation:
         span = STRETCH_SEGMENTS * self.length
         last = max(0, len(ids) - span)
         for begin in np.unique(np.linspace(0, last, STRETCHES).astype(np.int64)).tolist():
-            before = int(ids[begin - 1]) if begin else self.tokenizer.boundary_id
-            for segment in self._segments(ids, begin, min(begin + span, len(ids)), before):
+            spelling = self.tokenizer.grammar.state_before(ids, begin)
+            self._stream.begin(int(ids[begin - 1]) if begin else None, spelling)
+            for segment in self._segments(ids[begin : begin + span]):
                 self.rule.note(self._gradients(segment))
+        self.begin()
+
+    def begin(self) -> None:
+        """Go to the empty state; what was learned stays."""
+        self._stream.begin()
 
     def read(self, ids: np.ndarray, documents: np.ndarray) -> Iterator[np.ndarray]:
-        """-log p (nats, float64) of all tokens of ids (N,) in order, a segment at a time.
+        """-log p (nats, float64) of all tokens of ids (N,) in order, a segment at a time, each
+        document from the empty state.
 
         DivergedError where learning has made the model useless.
         """
         for begin, end in pairwise([*documents.tolist(), len(ids)]):
-            for segment in self._segments(ids, begin, end, self.tokenizer.boundary_id):
-                nats = self.target_nats(segment.outputs, segment.targets, segment.states)[:, 0]
-                if not np.isfinite(nats).all():
-                    raise DivergedError(
-                        f"the model diverged on its way through the text: --dynamic-lr "
-                        f"{self.rule.lr:g} is too large for it",
-                        "Give a smaller one.",
-                    )
-                yield nats
-                self.rule.step(self._gradients(segment))
+            self.begin()
+            yield from self.read_on(ids[begin:end])
 
-    def _segments(self, ids: np.ndarray, begin: int, end: int, before: int) -> Iterator[Segment]:
-        grammar = self.tokenizer.grammar
-        for segment in segments(
-            self.model, grammar, ids, begin, end, before, self.length, differentiable=True
-        ):
+    def read_on(self, ids: np.ndarray) -> Iterator[np.ndarray]:
+        """The same from the state in which the reading stands."""
+        for segment in self._segments(ids):
+            nats = self.target_nats(segment.outputs, segment.targets, segment.states)[:, 0]
+            if not np.isfinite(nats).all():
+                raise DivergedError(
+                    f"the model diverged on its way through the text: --dynamic-lr "
+                    f"{self.rule.lr:g} is too large for it",
+                    "Give a smaller one.",
+                )
+            self.rule.step(self._gradients(segment))
+            yield nats
+
+    def _segments(self, ids: np.ndarray) -> Iterator[Segment]:
+        for segment in self._stream.segments(ids, self.length, differentiable=True):
             self.check()
             yield segment
 
     @torch.enable_grad()
     def _gradients(self, segment: Segment) -> list[Tensor]:
-        """Of the segment's mean loss, for each of the weights."""
+        """For each of the weights. Divided by a whole segment's tokens, so that a line of one
+        token teaches no more than any other token."""
         targets = torch.from_numpy(segment.targets).to(self.target_nats.device)
         legal = self.target_nats.legal
         loss = cross_entropy(self.model, segment.outputs, targets, legal, segment.states)
-        return list(torch.autograd.grad(loss, self.weights))
+        return list(torch.autograd.grad(loss * (len(targets) / self.length), self.weights))

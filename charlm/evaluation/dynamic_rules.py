@@ -3,7 +3,8 @@
     sgd    w <- w - lr g                       + decay (w_0 - w)
     rms    w <- w - lr g / (sqrt(MS) + eps)    + min(decay sqrt(MS) / m, 1) (w_0 - w)
 
-with g the gradient of the segment's mean loss (nats), w_0 the trained weights, MS the mean
+with g the gradient of the segment's loss (nats: its sum divided by a whole segment's tokens,
+its mean but for a shorter one), w_0 the trained weights, MS the mean
 square of such gradients, for each weight its own, and m the mean of sqrt(MS) over all weights
 (Krause et al. 2018, "Dynamic Evaluation of Neural Sequence Models", sec. 5).
 """
@@ -13,6 +14,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+from charlm import registry
 
 Tensors = list[Tensor]
 EPSILON = 1e-3  # measured: scripts/LOG.md
@@ -86,3 +89,9 @@ class Rms(DynamicRule):
         self._rates = [self.lr / (size + EPSILON) for size in sizes]
         self._pulls = [(size * (self.decay / (mean or 1.0))).clamp_(max=1) for size in sizes]
         self._used = self._noted
+
+
+def usual_rate(rule: str) -> float:
+    """The rate of the rule of this name where none is given."""
+    kind: type[DynamicRule] = registry.resolve(registry.DYNAMIC_RULES, rule)
+    return kind.usual_lr

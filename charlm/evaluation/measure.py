@@ -20,13 +20,14 @@ def measure(
     documents: np.ndarray,
     counts: TextCounts,
     check: Callable[[], None] = lambda: None,
+    temperature: float = 1.0,
 ) -> Figures:
     """Every token of ids (N,) once, the state carried over each document.
 
     `documents` holds the offset of each document's first token, `counts` what the text has of
-    characters, bytes, words and line breaks.
+    characters, bytes, words and line breaks; the logits are divided by `temperature`.
     """
-    reader = TokenReader(model, tokenizer.grammar, check)
+    reader = TokenReader(model, tokenizer.grammar, check, temperature)
     pieces = document_pieces(
         ids, documents, tokenizer.boundary_id, tokenizer.grammar, piece_length(len(ids))
     )
@@ -45,12 +46,13 @@ def measure_windows(
     seed: int,
     direction: str = FORWARD,
     check: Callable[[], None] = lambda: None,
+    temperature: float = 1.0,
 ) -> Figures:
     """Windows of `window` tokens, each from the empty state: all in order, or random ones.
 
     Of random ones the counts are those of the text in them; `direction` is that of ids.
     """
-    reader = TokenReader(model, tokenizer.grammar, check)
+    reader = TokenReader(model, tokenizer.grammar, check, temperature)
     pieces = list(
         window_pieces(
             ids,

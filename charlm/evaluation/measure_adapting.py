@@ -1,20 +1,17 @@
 """What a model charges for a text to which it adapts on the way, and how fast that goes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from charlm.adaptation import CacheSettings, DynamicSettings
-from charlm.evaluation.dynamic import DynamicEvaluation
-from charlm.evaluation.dynamic_rules import Rms
+from charlm.evaluation.adapting import Say, learning
 from charlm.evaluation.figures import Figures
-from charlm.evaluation.neural_cache import cached_nats
+from charlm.evaluation.neural_cache import CachedReading
 from charlm.model.language_model import LanguageModel
 from charlm.text.counts import TextCounts
 from charlm.text.tokenizers.base import Tokenizer
-
-Say = Callable[[str], None]
 
 
 def measure_dynamic(
@@ -31,15 +28,7 @@ def measure_dynamic(
 
     training_ids: what the model was trained on, where there is some of it.
     """
-    with DynamicEvaluation(model, tokenizer, settings) as evaluation:
-        if isinstance(evaluation.rule, Rms):
-            if training_ids is None:
-                say(
-                    "Dynamic evaluation: the training text is not there; usual gradients are taken "
-                    "from this text as it goes."
-                )
-            else:
-                evaluation.note_usual_gradients(training_ids)
+    with learning(model, tokenizer, settings, training_ids, say) as evaluation:
         nats = _timed_sum("Dynamic evaluation", evaluation.read(ids, documents), len(ids), say)
     return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
 
@@ -54,7 +43,7 @@ def measure_cached(
     say: Say,
 ) -> Figures:
     """Every token of ids (N,) once, with a neural cache beside the model."""
-    found = cached_nats(model, tokenizer, ids, documents, settings)
+    found = CachedReading(model, tokenizer, settings).read(ids, documents)
     nats = _timed_sum("Neural cache", found, len(ids), say)
     return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
 

@@ -7,7 +7,7 @@ with h_i the model's output at an earlier place i of the document, at most `size
 and x_{i+1} the token that came next there (Grave et al. 2017, "Improving Neural Language Models
 with a Continuous Cache", sec. 3). Of the tokens that it has, those count that are legal at
 this place; where there is none, p is p_model, so that the legal tokens' sum is 1 everywhere.
-Nothing is learned, and the cache is empty where a document begins.
+Nothing is learned.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from charlm.adaptation import CacheSettings
-from charlm.evaluation.one_stream import segments
+from charlm.evaluation.one_stream import OneStream
 from charlm.evaluation.target_nats import TargetNats
 from charlm.model.language_model import LanguageModel
 from charlm.text.tokenizers.base import Grammar, Tokenizer
@@ -27,32 +27,45 @@ SEGMENT = 512  # tokens read at a time
 _MOST_SCORES = 2**22  # held at once: 16 MiB in fp32
 
 
-def cached_nats(
-    model: LanguageModel,
-    tokenizer: Tokenizer,
-    ids: np.ndarray,
-    documents: np.ndarray,
-    settings: CacheSettings,
-    check: Callable[[], None] = lambda: None,
-) -> Iterator[np.ndarray]:
-    """-log p (nats, float64) of all tokens of ids (N,) in order, a segment at a time."""
-    target_nats = TargetNats(model, tokenizer.grammar)
-    for begin, end in pairwise([*documents.tolist(), len(ids)]):
-        cache = NeuralCache(tokenizer.grammar, settings)
-        for segment in segments(
-            model,
-            tokenizer.grammar,
-            ids,
-            begin,
-            end,
-            tokenizer.boundary_id,
-            SEGMENT,
-            differentiable=False,
-        ):
-            check()
-            nats = target_nats(segment.outputs, segment.targets, segment.states)[:, 0]
-            outputs = segment.outputs[:, 0].to(model.decoder.bias.dtype)
-            yield cache.mixed(outputs, segment.targets[:, 0], segment.states[:, 0], nats)
+class CachedReading:
+    """A model that reads on with a cache beside it."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        settings: CacheSettings,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.grammar, self.settings, self.check = tokenizer.grammar, settings, check
+        self.dtype = model.decoder.bias.dtype
+        self.target_nats = TargetNats(model, tokenizer.grammar)
+        self._stream = OneStream(model, tokenizer.grammar, tokenizer.boundary_id)
+        self.forget()
+
+    def forget(self) -> None:
+        """Empty the cache."""
+        self._cache = NeuralCache(self.grammar, self.settings)
+
+    def begin(self) -> None:
+        """Go to the empty state; the cache stays."""
+        self._stream.begin()
+
+    def read(self, ids: np.ndarray, documents: np.ndarray) -> Iterator[np.ndarray]:
+        """-log p (nats, float64) of all tokens of ids (N,) in order, a segment at a time, each
+        document from the empty state and with an empty cache."""
+        for begin, end in pairwise([*documents.tolist(), len(ids)]):
+            self.forget()
+            self.begin()
+            yield from self.read_on(ids[begin:end])
+
+    def read_on(self, ids: np.ndarray) -> Iterator[np.ndarray]:
+        """The same from the state in which the reading stands, with the cache as it is."""
+        for segment in self._stream.segments(ids, SEGMENT, differentiable=False):
+            self.check()
+            nats = self.target_nats(segment.outputs, segment.targets, segment.states)[:, 0]
+            outputs = segment.outputs[:, 0].to(self.dtype)
+            yield self._cache.mixed(outputs, segment.targets[:, 0], segment.states[:, 0], nats)
 
 
 class NeuralCache:

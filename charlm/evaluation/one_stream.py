@@ -20,30 +20,32 @@ class Segment:
     outputs: Tensor  # (T, 1, H)
 
 
-def segments(
-    model: LanguageModel,
-    grammar: Grammar,
-    ids: np.ndarray,
-    begin: int,
-    end: int,
-    first_input: int,
-    length: int,
-    differentiable: bool,
-) -> Iterator[Segment]:
-    """ids[begin:end] in segments of `length`, from the empty state, `first_input` before them.
+class OneStream:
+    """Where the reading of a text stands: the model's state, the automaton's, the last token."""
 
-    The state is carried from segment to segment, the gradient is not (`differentiable`: outputs
-    have one). Whoever takes a segment may change the weights before taking the next.
-    """
-    device = model.decoder.bias.device
-    state = model.empty_state(1)
-    spelling = np.array([grammar.state_before(ids, begin)])
-    for place in range(begin, end, length):
-        targets = ids[place : min(place + length, end), None].astype(np.int64)
-        inputs = np.concatenate([[[first_input]], targets[:-1]])
-        first_input = int(targets[-1, 0])
-        with torch.set_grad_enabled(differentiable):
-            passed = model(torch.from_numpy(inputs).to(device), state)
-        state = tuple(tuple(part.detach() for part in layer) for layer in passed.state)
-        states, spelling = grammar.run(spelling, targets)
-        yield Segment(targets, states, passed.outputs)
+    def __init__(self, model: LanguageModel, grammar: Grammar, boundary_id: int) -> None:
+        self.model, self.grammar, self.boundary_id = model, grammar, boundary_id
+        self.device = model.decoder.bias.device
+        self.begin()
+
+    def begin(self, before: int | None = None, spelling: int = 0) -> None:
+        """Go to the empty state; `before`: the token that comes first in, if not the boundary."""
+        self._state = self.model.empty_state(1)
+        self._before = self.boundary_id if before is None else before
+        self._spelling = np.array([spelling])
+
+    def segments(self, ids: np.ndarray, length: int, differentiable: bool) -> Iterator[Segment]:
+        """ids (N,), read on from where it stands, in segments of `length`.
+
+        The state is carried from segment to segment, the gradient is not (`differentiable`:
+        outputs have one). Whoever takes a segment may change the weights before taking the next.
+        """
+        for place in range(0, len(ids), length):
+            targets = ids[place : place + length, None].astype(np.int64)
+            inputs = np.concatenate([[[self._before]], targets[:-1]])
+            self._before = int(targets[-1, 0])
+            with torch.set_grad_enabled(differentiable):
+                passed = self.model(torch.from_numpy(inputs).to(self.device), self._state)
+            self._state = tuple(tuple(part.detach() for part in layer) for layer in passed.state)
+            states, self._spelling = self.grammar.run(self._spelling, targets)
+            yield Segment(targets, states, passed.outputs)

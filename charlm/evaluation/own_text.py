@@ -73,3 +73,29 @@ def training_ids(stored: StoredModel, direction: str) -> np.ndarray | None:
         return _parts(stored, direction)["train"].ids
     except RunError:
         return None
+
+
+def part_to_choose_on(
+    stored: StoredModel, direction: str, measured: np.ndarray, tokens: int
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """The name, the tokens (N,) and the documents of the text that settings are chosen on: the
+    first `tokens` of the run's valid part, or where that is what is `measured`, the last ones of
+    its training part.
+
+    DataError: it is not there.
+    """
+    try:
+        parts = _parts(stored, direction)
+    except RunError as error:
+        raise DataError(
+            f"the run's own text, on which to choose, is not there: {error.what}",
+            "Give the values yourself.",
+        ) from error
+    valid = parts.get("valid")
+    if valid is not None and not np.array_equal(valid.ids, measured):
+        documents = valid.documents[valid.documents < tokens]
+        return "valid", valid.ids[:tokens], documents
+    train = parts["train"]
+    begin = max(0, len(train.ids) - tokens)
+    documents = train.documents[train.documents > begin] - begin
+    return "training", train.ids[begin:], np.concatenate([[0], documents])

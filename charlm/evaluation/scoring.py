@@ -1,11 +1,12 @@
 """What a model charges for each line."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from charlm.errors import UsageError
+from charlm.evaluation.adapting import Adapting
 from charlm.evaluation.pieces import Piece, document_pieces
 from charlm.evaluation.token_nats import LONGEST_PIECE, STREAMS, TokenReader, streams_of
 from charlm.model.language_model import LanguageModel
@@ -15,12 +16,16 @@ from charlm.text.tokenizers.base import Tokenizer
 
 @dataclass(frozen=True)
 class ScoredLine:
-    """A line, its line break included where it has one, and -log2 p of each of its tokens."""
+    """A line, its line break included where it has one, and -log2 p of each of its tokens.
+
+    `adapted`: the same of a model that has adapted to the lines before, by the way in which it did.
+    """
 
     text: str
     ids: np.ndarray  # (N,)
     token_bits: np.ndarray  # (N,)
     unknown: int = 0  # tokens that stand for unknown words
+    adapted: Mapping[str, "ScoredLine"] = field(default_factory=dict)
 
     @property
     def bits(self) -> float:
@@ -38,6 +43,7 @@ class LineScorer:
     Each line starts from the empty state, or, with `carry_state`, where the last one ended:
     then all lines together are one document, and the sum is what `evaluate` finds. A backward
     model reads each line from its end; a token's bits are its own wherever they were read.
+    `adapting`: ways in which a model adapts to the lines in their order, to score each beside.
     UsageError: a backward model with `carry_state`.
     """
 
@@ -47,6 +53,7 @@ class LineScorer:
         tokenizer: Tokenizer,
         carry_state: bool,
         direction: str = FORWARD,
+        adapting: Mapping[str, Adapting] | None = None,
     ) -> None:
         if carry_state and direction == BACKWARD:
             raise UsageError(
@@ -57,6 +64,7 @@ class LineScorer:
         self.tokenizer = tokenizer
         self.direction = direction
         self.carry_state = carry_state
+        self.adapting = adapting or {}
         self._reader = TokenReader(model, tokenizer.grammar)
         self._last_token: int | None = None
 
@@ -73,15 +81,26 @@ class LineScorer:
         else:
             nats = self._apart(encoded)
         for line, ids, found in zip(lines, encoded, nats, strict=True):
-            yield ScoredLine(line, ids, found / np.log(2), self.tokenizer.count_unknown(ids))
+            unknown = self.tokenizer.count_unknown(ids)
+            adapted = {
+                name: ScoredLine(line, ids, self._adapted(reading, ids) / np.log(2), unknown)
+                for name, reading in self.adapting.items()
+            }
+            yield ScoredLine(line, ids, found / np.log(2), unknown, adapted)
+
+    def _adapted(self, reading: Adapting, ids: np.ndarray) -> np.ndarray:
+        """-log p of a line's tokens as it is now; it adapts to them."""
+        if not self.carry_state:
+            reading.begin()
+        if self.direction == FORWARD:
+            return np.concatenate([np.empty(0), *reading.read_on(ids)])
+        order = reversal(ids, self.tokenizer.grammar)
+        return _put_back(np.concatenate([np.empty(0), *reading.read_on(ids[order])]), order)
 
     def _from_the_end(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
         orders = [reversal(ids, self.tokenizer.grammar) for ids in encoded]
         nats = self._apart([ids[order] for ids, order in zip(encoded, orders, strict=True)])
-        for order, found in zip(orders, nats, strict=True):
-            back = np.empty_like(found)
-            back[order] = found
-            yield back
+        return map(_put_back, nats, orders)
 
     def _apart(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
         # Lines of like length are read side by side.
@@ -121,3 +140,10 @@ class LineScorer:
             pieces = iter([replace(first, fresh=False, first_input=last_token), *pieces])
         for _, reading in self._reader.read(ids, pieces, streams):
             yield reading.nats
+
+
+def _put_back(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """What stands at i goes to order[i]."""
+    back = np.empty_like(values)
+    back[order] = values
+    return back

@@ -2,7 +2,8 @@
 
     p(v | ...) = (1 - m_s) q_v + m_s floor_{s,v}
 
-with s the state of the spelling automaton and q the softmax over its legal tokens: tokens that
+with s the state of the spelling automaton and q the softmax over its legal tokens, of the logits
+divided by a temperature (1 where none is named): tokens that
 training hardly ever met keep a floor, so that every text has finite bits
 (`text.tokenizers.base.Grammar`).
 """
@@ -24,8 +25,8 @@ _MOST_LOGITS = 2**21
 class TargetNats:
     """The price of targets under a model, as its weights stand when it is asked."""
 
-    def __init__(self, model: LanguageModel, grammar: Grammar) -> None:
-        self.model, self.grammar = model, grammar
+    def __init__(self, model: LanguageModel, grammar: Grammar, temperature: float = 1.0) -> None:
+        self.model, self.grammar, self.temperature = model, grammar, temperature
         self.device = model.decoder.bias.device
         self.legal = LegalTokens(grammar.legal, self.device)
 
@@ -43,7 +44,10 @@ class TargetNats:
         found = torch.empty(len(flat), dtype=torch.float64)
         for begin in range(0, len(flat), rows):
             part = slice(begin, begin + rows)
-            logits = self.legal.restrict(self.model.logits(flat[part]), before[part])
+            logits = self.model.logits(flat[part])
+            if self.temperature != 1:
+                logits /= self.temperature
+            logits = self.legal.restrict(logits, before[part])
             found[part] = F.cross_entropy(logits, wanted[part], reduction="none")
         return self._with_floor(found.numpy().reshape(targets.shape), targets, states)
 

@@ -86,9 +86,10 @@ class TokenReader:
         model: LanguageModel,
         grammar: Grammar,
         check: Callable[[], None] = lambda: None,
+        temperature: float = 1.0,
     ) -> None:
         self.model, self.grammar, self.check = model, grammar, check
-        self.target_nats = TargetNats(model, grammar)
+        self.target_nats = TargetNats(model, grammar, temperature)
         self.device = self.target_nats.device
         self.carried = model.empty_state(1)  # the state after what was read last
 

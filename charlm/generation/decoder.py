@@ -112,9 +112,14 @@ class Decoder:
             after.append(new)
         return (*after, *history)
 
+    def outputs(self, state: DecoderState) -> npt.NDArray[np.floating[Any]]:
+        """What the last layer put out: (N, H)."""
+        y: npt.NDArray[np.floating[Any]] = state[len(self.hidden_sizes) - 1][0]
+        return y
+
     def logits(self, state: DecoderState) -> npt.NDArray[np.floating[Any]]:
         """What `state` expects next: (N, V)."""
-        y = state[len(self.hidden_sizes) - 1][0]  # (N, H)
+        y = self.outputs(state)
         if self._projection is not None:
             y = self._ops.linear(y, self._projection)
         logits: npt.NDArray[np.floating[Any]] = self._ops.linear(y, self._output)

@@ -12,6 +12,7 @@ from contract.command import Finished, call, charlm
 from contract.test_options import COMMON, names
 
 SEPARATOR = "---"
+PROMPT = "the ward the ward the ward the ward the "
 
 
 def text(run: Path, *arguments: str | Path) -> str:
@@ -50,6 +51,18 @@ ROWS: list[tuple[str, list[str], list[str], Callable[[str, str], bool]]] = [
     ("--stop", [], ["--stop", " "], lambda a, b: a.split(" ")[0] == b),
     ("--seed", [], ["--seed", "2"], lambda a, b: a != b),
     ("--precision", ["--json"], ["--json", "--precision", "fp32"], lambda a, b: a != b),
+    ("--dynamic", [PROMPT], [PROMPT, "--dynamic"], lambda a, b: a != b),
+    *((option, [PROMPT, "--dynamic", "--dynamic-lr", "0.03"],
+       [PROMPT, "--dynamic", "--dynamic-lr", "0.03", option, value], lambda a, b: a != b)
+      for option, value in (("--dynamic-rule", "sgd"), ("--dynamic-decay", "0.9"),
+                            ("--dynamic-segment", "3"))),
+    ("--dynamic-lr", [PROMPT, "--dynamic"], [PROMPT, "--dynamic", "--dynamic-lr", "0.1"],
+     lambda a, b: a != b),
+    ("--cache", [PROMPT, "--json"], [PROMPT, "--json", "--cache"], lambda a, b: a != b),
+    *((option, [PROMPT, "--json", "--cache"], [PROMPT, "--json", "--cache", option, value],
+       lambda a, b: a != b)
+      for option, value in (("--cache-size", "3"), ("--cache-theta", "9"),
+                            ("--cache-weight", "0.9"))),
     ("--no-echo", ["the "], ["the ", "--no-echo"], lambda a, b: a == "the " + b),
 ]  # fmt: skip
 ELSEWHERE = {"--prompts", "--no-greedy", "--encoding", "--errors"}  # shown below
@@ -64,6 +77,25 @@ def test_option_changes_something(row: Any, tiny_run: Path) -> None:
     _, base, other, relation = row
     seen = text(tiny_run, *base), text(tiny_run, *other)
     assert relation(*seen), seen
+
+
+def test_a_model_learns_from_its_own_prompt_alone(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts").write_text(f"{PROMPT}\nquiet lamp quiet lamp quiet \n{PROMPT}\n")
+    how = ["--dynamic", "--dynamic-lr", "0.05", "--length", "30"]
+    first, second, third = objects(tiny_run, "--prompts", tmp_path / "prompts", *how)
+    assert first == third == objects(tiny_run, PROMPT, *how)[0]
+    assert second == objects(tiny_run, "quiet lamp quiet lamp quiet ", *how)[0]
+    greedy = ["--greedy", "--length", "30", "--no-echo"]
+    learned = text(tiny_run, PROMPT, *greedy, "--dynamic", "--dynamic-lr", "0.05")
+    assert learned.count("the") > text(tiny_run, PROMPT, *greedy).count("the")
+
+
+def test_a_cache_brings_back_what_the_prompt_had(tiny_run: Path) -> None:
+    how = ["--length", "60", "--no-echo", "--precision", "fp32"]
+    cached = text(tiny_run, PROMPT, *how, "--cache", "--cache-weight", "0.95", "--cache-theta", "9")
+    assert cached.count("ward") > text(tiny_run, PROMPT, *how).count("ward")
+    one, two = (objects(tiny_run, PROMPT, "--cache", "--num-samples", n, *how) for n in ("1", "2"))
+    assert two[:1] == one
 
 
 def test_greedy_and_its_other_names(tiny_run: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 import charlm
 from charlm import loaded
+from charlm.evaluation.own_text import own_text
 from charlm.model.kernels import reference, sequence
 from contract.command import QUICK, call
 from contract.test_options import COMMON, names
@@ -231,6 +232,71 @@ def test_usual_gradients_are_the_training_texts_where_it_is_there(
     assert not any("training text" in done.err for done in plain)
 
 
+def test_adapted_bits_stand_beside_the_static_ones(tiny_run: Path, text: Path) -> None:
+    """In each form of the output; a line's text stays the last column."""
+    static, found = score(tiny_run, text), score(tiny_run, text, "--dynamic", "--cache")
+    ways = ("dynamic", "cache")
+    for plain, line in zip(static, found, strict=True):
+        assert {key: line[key] for key in plain} == plain and set(line) == {*plain, *ways}
+        for way in ways:
+            assert set(line[way]) == {"bits", "bits_per_character"}
+    # The same words again and again: lines after others are cheaper to who has learned from those.
+    bits = {way: sum(line[way]["bits"] for line in found) for way in ways}
+    assert bits["dynamic"] < sum(line["bits"] for line in found) != bits["cache"]
+    for way in ways:
+        alone = score(tiny_run, text, f"--{way}")
+        assert [line[way] for line in alone] == [line[way] for line in found]
+    done = call("score", tiny_run, text, "--dynamic", "--cache")
+    assert "their order matters" in done.err
+    for row, line in zip(done.out.split("\n"), found, strict=False):
+        bits, _, _, dynamic, cache, shown = row.split("\t", 5)
+        assert shown == line["line"] and float(bits) == pytest.approx(line["bits"], abs=1e-4)
+        assert float(dynamic) == pytest.approx(line["dynamic"]["bits"], abs=1e-4)
+        assert float(cache) == pytest.approx(line["cache"]["bits"], abs=1e-4)
+    tokens = call("score", tiny_run, text, "--cache", "--per-token").out.split("\n")[:-1]
+    sums = [0.0] * len(found)
+    for number, _, cache, _ in (token.split("\t") for token in tokens):
+        sums[int(number) - 1] += float(cache)
+    assert sums == pytest.approx([line["cache"]["bits"] for line in found], abs=1e-2)
+
+
+def test_settings_are_chosen_on_another_text_than_the_one_measured(
+    tiny_run: Path, text: Path, tmp_path: Path
+) -> None:
+    done = call("evaluate", tiny_run, text, "--cache", "--tune", "--temperature", "auto", "--json")
+    assert done.code == 0 and done.err.count("of the run's own valid text") == 2
+    found = json.loads(done.out)
+    chosen = found["cache"].pop("settings")
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()]
+    assert set(chosen) == {"cache_theta", "cache_weight"}
+    assert evaluate(tiny_run, text, "--cache", *given)["cache"] == found["cache"]
+    temperature = found["temperature"].pop("settings")["temperature"]
+    assert list(found["temperature"]) == KEYS.split()
+    again = evaluate(tiny_run, text, "--temperature", str(temperature))["temperature"]
+    assert again == found["temperature"] | {"settings": {"temperature": temperature}}
+    model = charlm.load(tiny_run)
+    blocks = own_text(model.stored, model.tokenizer, "forward", "valid")
+    assert blocks is not None
+    (tmp_path / "valid.txt").write_bytes("".join(blocks).encode())
+    for option in (["--cache", "--tune"], ["--temperature", "auto"]):
+        own = call("evaluate", tiny_run, tmp_path / "valid.txt", *option)
+        assert own.code == 0 and "of the run's own training text" in own.err
+    exported = tmp_path / "model"
+    assert call("export", tiny_run, exported).code == 0
+    refused = call("evaluate", exported, text, "--cache", "--tune")
+    assert refused.code == 3 and "on which to choose" in refused.err
+
+
+def test_temperature_holds_for_windows(tiny_run: Path, text: Path) -> None:
+    plain = evaluate(tiny_run, text, "--window", "7")
+    found = evaluate(tiny_run, text, "--window", "7", "--temperature", "1")
+    beside = found.pop("temperature")
+    assert beside.pop("settings") == {"temperature": 1.0}
+    assert found == plain == beside
+    warmer = evaluate(tiny_run, text, "--window", "7", "--temperature", "3")["temperature"]
+    assert warmer["nats_per_token"] != plain["nats_per_token"]
+
+
 def test_files_are_documents_of_their_own(
     tiny_run: Path, tmp_path: Path, words: Callable[[int, int], str]
 ) -> None:
@@ -279,25 +345,31 @@ SHARED: list[tuple[str, list[str], list[str], Relation]] = [
     ("--errors", ["INVALID"], ["INVALID", "--errors", "replace"],
      lambda a, b: (a[0], b[0]) == (3, 0)),
 ]  # fmt: skip
+ADAPTING: list[tuple[str, list[str], list[str], Relation]] = [
+    ("--dynamic", [], ["--dynamic"], results_differ),
+    *((option, ["--dynamic"], ["--dynamic", option, value], results_differ)
+      for option, value in (("--dynamic-rule", "sgd"), ("--dynamic-lr", "0.01"),
+                            ("--dynamic-decay", "0.1"), ("--dynamic-segment", "7"))),
+    ("--cache", [], ["--cache"], results_differ),
+    *((option, ["--cache"], ["--cache", option, value], results_differ)
+      for option, value in (("--cache-size", "100"), ("--cache-theta", "0.5"),
+                            ("--cache-weight", "0.2"))),
+]  # fmt: skip
 ROWS = {
     "evaluate": [
         *SHARED,
+        *ADAPTING,
+        ("--temperature", [], ["--temperature", "1.1"], results_differ),
+        ("--tune", ["--cache"], ["--cache", "--tune"], results_differ),
         ("--window", [], ["--window", "7"], results_differ),
         ("--windows", ["--window", "7"], ["--window", "7", "--windows", "3"], results_differ),
         ("--seed", ["--window", "7", "--windows", "3"],
          ["--window", "7", "--windows", "3", "--seed", "2"], results_differ),
         ("--encoding", [], ["--encoding", "latin-1"], results_differ),
-        ("--dynamic", [], ["--dynamic"], results_differ),
-        *((option, ["--dynamic"], ["--dynamic", option, value], results_differ)
-          for option, value in (("--dynamic-rule", "sgd"), ("--dynamic-lr", "0.01"),
-                                ("--dynamic-decay", "0.1"), ("--dynamic-segment", "7"))),
-        ("--cache", [], ["--cache"], results_differ),
-        *((option, ["--cache"], ["--cache", option, value], results_differ)
-          for option, value in (("--cache-size", "100"), ("--cache-theta", "0.5"),
-                                ("--cache-weight", "0.2"))),
     ],
     "score": [
         *SHARED,
+        *ADAPTING,
         ("--per-token", [], ["--per-token"], results_differ),
         ("--carry-state", [], ["--carry-state"], results_differ),
         ("--encoding", [], ["--encoding", "latin-1"], results_differ),

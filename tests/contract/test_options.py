@@ -62,16 +62,21 @@ CONTRACT = {
     "forecast": {"all": ""},
 }
 
+_ADAPTING = (
+    "--dynamic-rule --dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta "
+    "--cache-weight"
+)
 # Beyond the contract.
 MORE = {
     "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
     "--forget-bias --context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
     "--ngram-order --ngram-rows --ngram-lr --canaries "
     "--no-tensorboard",
-    "generate": "--no-greedy --encoding --errors --precision",
-    "evaluate": "--encoding --errors --threads --device --seed --kernel --dynamic-rule "
-    "--dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta --cache-weight",
-    "score": "--encoding --errors --precision --threads --device --kernel",
+    "generate": f"--no-greedy --encoding --errors --precision --dynamic --cache {_ADAPTING}",
+    "evaluate": "--encoding --errors --threads --device --seed --kernel --temperature --tune "
+    f"{_ADAPTING}",
+    "score": "--encoding --errors --precision --threads --device --kernel --dynamic --cache "
+    f"{_ADAPTING}",
     "info": "",
     "export": "",
     "finetune-classify": "-o --out --dry-run --csv --tsv --jsonl --valid-fraction --test-fraction "
@@ -143,6 +148,11 @@ CHOICES_NOT_YET = {
     "LOGIT_FILTERS": "",
 }
 
+_ADAPTING_DEFAULTS = {
+    "--dynamic-rule": "rms", "--dynamic-lr": "auto", "--dynamic-decay": "0.001",
+    "--dynamic-segment": "20", "--cache-size": "2000", "--cache-theta": "1",
+    "--cache-weight": "0.1",
+}  # fmt: skip
 # What --help must show as the value that holds where an option is left out.
 DEFAULTS = {
     "train": {
@@ -174,17 +184,16 @@ DEFAULTS = {
         "--temperature": "1", "--top-k": "none", "--top-p": "none", "--greedy": "False",
         "--min-p": "none", "--typical-p": "none", "--repetition-penalty": "none",
         "--beam": "none", "--encoding": "utf-8", "--errors": "strict", "--precision": "auto",
+        **_ADAPTING_DEFAULTS,
     },
     "evaluate": {
         "--window": "none", "--windows": "none", "--encoding": "utf-8", "--errors": "strict",
         "--precision": "auto", "--threads": "auto", "--device": "auto", "--seed": "1",
-        "--kernel": "auto", "--dynamic-rule": "rms", "--dynamic-lr": "auto",
-        "--dynamic-decay": "0.001", "--dynamic-segment": "20", "--cache-size": "2000",
-        "--cache-theta": "1", "--cache-weight": "0.1",
+        "--kernel": "auto", "--temperature": "none", **_ADAPTING_DEFAULTS,
     },
     "score": {
         "--encoding": "utf-8", "--errors": "strict", "--precision": "auto", "--threads": "auto",
-        "--device": "auto", "--kernel": "auto",
+        "--device": "auto", "--kernel": "auto", **_ADAPTING_DEFAULTS,
     },
     "info": {},
     "export": {},

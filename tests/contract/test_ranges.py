@@ -6,6 +6,11 @@ import pytest
 
 from contract.command import call
 
+_ADAPTING = {
+    "--dynamic-lr": ("a number", False), "--dynamic-decay": ("a number", True),
+    "--dynamic-segment": ("a whole number", False), "--cache-size": ("a whole number", False),
+    "--cache-theta": ("a number", True), "--cache-weight": ("a number", True),
+}  # fmt: skip
 # option: kind, and whether zero makes sense
 NUMBERS = {
     "train": {
@@ -38,15 +43,14 @@ NUMBERS = {
         "--top-k": ("a whole number", False), "--top-p": ("a number", True),
         "--min-p": ("a number", True), "--typical-p": ("a number", True),
         "--repetition-penalty": ("a number", False), "--beam": ("a whole number", False),
+        **_ADAPTING,
     },
     "evaluate": {
         "--window": ("a whole number", False), "--windows": ("a whole number", False),
         "--threads": ("a whole number", False), "--seed": ("a whole number", True),
-        "--dynamic-lr": ("a number", False), "--dynamic-decay": ("a number", True),
-        "--dynamic-segment": ("a whole number", False), "--cache-size": ("a whole number", False),
-        "--cache-theta": ("a number", True), "--cache-weight": ("a number", True),
+        "--temperature": ("a number", False), **_ADAPTING,
     },
-    "score": {"--threads": ("a whole number", False)},
+    "score": {"--threads": ("a whole number", False), **_ADAPTING},
     "audit": {
         "--samples": ("a whole number", False), "--length": ("a whole number", False),
         "--temperature": ("a number", False), "--canary-draws": ("a whole number", False),
@@ -67,7 +71,7 @@ TOO_MUCH = {
     },
     "evaluate": {
         "--dynamic-decay": "1.001", "--dynamic-segment": "10001", "--cache-weight": "1",
-        "--cache-size": "1000001",
+        "--cache-size": "1000001", "--temperature": "100.1",
     },
     "generate": {
         "--top-p": "1.001", "--min-p": "1.001", "--typical-p": "1.001", "--beam": "1025",
@@ -214,6 +218,15 @@ def test_option_that_waits_for_evaluations_needs_a_validation_text_that_is_not_e
         ("evaluate", ("--cache-weight", "0.1")),
         ("evaluate", ("--dynamic", "--window", "9")),
         ("evaluate", ("--cache", "--window", "9")),
+        ("evaluate", ("--tune", "--json")),
+        ("evaluate", ("--dynamic", "--tune", "--dynamic-lr", "0.1")),
+        ("evaluate", ("--cache", "--tune", "--cache-weight", "0.1")),
+        ("score", ("--dynamic-lr", "0.1")),
+        ("score", ("--dynamic", "--cache-size", "9")),
+        ("generate", ("the", "--cache-theta", "2")),
+        ("generate", ("the", "--cache", "--dynamic-rule", "sgd")),
+        ("generate", ("--dynamic", "--json")),
+        ("generate", ("--cache", "--precision", "bf16")),
         ("generate", ("--greedy", "--temperature", "0.5")),
         ("generate", ("--greedy", "--top-k", "5")),
         ("generate", ("--greedy", "--top-p", "0.5")),

@@ -39,7 +39,7 @@ class ByHand:
         self.trained = [p.detach().numpy().copy() for p in self.parameters]
 
     def segments(self, ids, before, spelling=0):
-        """-log p of each segment's tokens and the gradients of its mean loss."""
+        """-log p of each segment's tokens and the gradients of its loss, in whole segments."""
         grammar = self.tokenizer.grammar
         state = self.model.empty_state(1)
         for begin in range(0, len(ids), self.segment):
@@ -56,7 +56,8 @@ class ByHand:
                 losses.append(loss)
                 spelling = grammar.next_state[spelling, token]
             before = tokens[-1]
-            gradients = torch.autograd.grad(torch.stack(losses).mean(), self.parameters)
+            loss = torch.stack(losses).sum() / self.segment
+            gradients = torch.autograd.grad(loss, self.parameters)
             yield np.array(nats), [gradient.numpy() for gradient in gradients]
 
     def put(self, weights):

@@ -9,7 +9,7 @@ from reference.texts import english
 from charlm.adaptation import CacheSettings
 from charlm.evaluation import neural_cache
 from charlm.evaluation.measure import measure
-from charlm.evaluation.neural_cache import cached_nats
+from charlm.evaluation.neural_cache import CachedReading
 from evaluation.models import Text, model_of, tokenizer_of
 
 DOCUMENTS = [english(2, seed=2) + "聞é聞", "x", english(1, seed=3)]
@@ -17,7 +17,8 @@ DOCUMENTS = [english(2, seed=2) + "聞é聞", "x", english(1, seed=3)]
 
 def read(model, tokenizer, text, **settings):
     chosen = CacheSettings(**{f"cache_{name}": value for name, value in settings.items()})
-    return np.concatenate(list(cached_nats(model, tokenizer, text.ids, text.documents, chosen)))
+    reading = CachedReading(model, tokenizer, chosen)
+    return np.concatenate(list(reading.read(text.ids, text.documents)))
 
 
 def by_hand(model, tokenizer, text, size, theta, weight):

@@ -1,0 +1,140 @@
+"""The figures of a text: static, and beside them those of a model that adapts or is tempered."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from charlm.adaptation import (
+    CACHE_STEPS,
+    DYNAMIC_STEPS,
+    TEMPERATURE,
+    CacheSettings,
+    DynamicSettings,
+)
+from charlm.errors import UsageError
+from charlm.evaluation.figures import Figures
+from charlm.evaluation.measure import measure, measure_windows
+from charlm.evaluation.measure_adapting import measure_cached, measure_dynamic
+from charlm.evaluation.own_text import part_to_choose_on, training_ids
+from charlm.evaluation.tuning import TOKENS, Tuning
+from charlm.model.language_model import LanguageModel
+from charlm.runs.export import StoredModel
+from charlm.settings import AUTO, BadValue
+from charlm.text.part_files import Part
+from charlm.text.tokenizers.base import Tokenizer
+from charlm.training.precision import set_threads
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be measured: windows instead of the whole text, and what to put beside.
+
+    `temperature`: a number or "auto"; `tune`: choose the settings of `dynamic` and `cache`.
+    UsageError: what cannot go together.
+    """
+
+    window: int | None = None
+    windows: int | None = None
+    seed: int = 1
+    temperature: float | str | None = None
+    dynamic: DynamicSettings | None = None
+    cache: CacheSettings | None = None
+    tune: bool = False
+
+    def __post_init__(self) -> None:
+        adapts = "dynamic" if self.dynamic else "cache"
+        if self.window is not None and (self.dynamic or self.cache):
+            raise UsageError(
+                f"--{adapts} goes on from token to token, and --window begins anew with each "
+                "window",
+                "Give one of them.",
+            )
+        if self.tune and not (self.dynamic or self.cache):
+            raise UsageError(
+                "--tune chooses the settings of --dynamic and --cache, and neither is given",
+                "Give one of them, or both.",
+            )
+        try:
+            TEMPERATURE.read(self.temperature, float)
+        except BadValue as error:
+            raise UsageError(f"temperature is {self.temperature}; needed: {error}") from error
+        for name, number in (("window", self.window), ("windows", self.windows)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name} is {number}; needed: a whole number from 1")
+
+
+class Measurement:
+    """Of a text (`part`) under a stored model, which is at work as `model`."""
+
+    def __init__(
+        self,
+        stored: StoredModel,
+        tokenizer: Tokenizer,
+        direction: str,
+        model: LanguageModel,
+        part: Part,
+        say: Callable[[str], None],
+    ) -> None:
+        self.stored, self.direction, self.part, self.say = stored, direction, part, say
+        self.model, self.tokenizer = model, tokenizer
+        self._about = model, tokenizer, part.ids, part.documents, part.counts
+
+    def figures(self, wanted: Wanted, one_thread: bool) -> dict[str, Any]:
+        """The keys of `charlm evaluate --json`; one_thread: for what reads as one stream."""
+        found = self._static(wanted, 1.0)
+        if wanted.temperature is not None:
+            temperature = wanted.temperature
+            if temperature == AUTO:
+                temperature = self._tuning().temperature()
+                self._tell({"temperature": temperature})
+            beside = self._static(wanted, float(temperature))
+            found["temperature"] = beside | {"settings": {"temperature": float(temperature)}}
+        # One stream's products are small: a second thread that has to wait costs more.
+        with set_threads(1 if one_thread else None):
+            if wanted.dynamic:
+                found["dynamic"] = self._dynamic(wanted.dynamic, wanted.tune)
+            if wanted.cache:
+                found["cache"] = self._cached(wanted.cache, wanted.tune)
+        return found
+
+    def _static(self, wanted: Wanted, temperature: float) -> dict[str, Any]:
+        if wanted.window is None:
+            return self._keys(measure(*self._about, temperature=temperature))
+        how = wanted.window, wanted.windows, wanted.seed, self.direction
+        return measure_windows(*self._about, *how, temperature=temperature).as_dict()
+
+    def _dynamic(self, settings: DynamicSettings, tune: bool) -> dict[str, Any]:
+        if tune:
+            settings = self._tuning().dynamic(settings)
+        chosen = self._told(settings, DYNAMIC_STEPS) if tune else {}
+        usual = training_ids(self.stored, self.direction)
+        return self._keys(measure_dynamic(*self._about, settings, usual, self.say)) | chosen
+
+    def _cached(self, settings: CacheSettings, tune: bool) -> dict[str, Any]:
+        if tune:
+            settings = self._tuning().cache(settings)
+        chosen = self._told(settings, CACHE_STEPS) if tune else {}
+        return self._keys(measure_cached(*self._about, settings, self.say)) | chosen
+
+    def _keys(self, found: Figures) -> dict[str, Any]:
+        return replace(found, source_bits=self.part.source_bits).as_dict()
+
+    def _tuning(self) -> Tuning:
+        """DataError: there is no text to choose on."""
+        measured = self.part.ids
+        name, ids, documents = part_to_choose_on(self.stored, self.direction, measured, TOKENS)
+        usual = training_ids(self.stored, self.direction)
+        tuning = Tuning(self.model, self.tokenizer, ids, documents, usual)
+        self.say(f"Choosing on {len(ids):,} tokens of the run's own {name} text.")
+        return tuning
+
+    def _told(
+        self, settings: DynamicSettings | CacheSettings, names: Iterable[str]
+    ) -> dict[str, Any]:
+        chosen = {name: getattr(settings, name) for name in names}
+        self._tell(chosen)
+        return {"settings": chosen}
+
+    def _tell(self, chosen: Mapping[str, float]) -> None:
+        options = (f"--{name.replace('_', '-')} {value:g}" for name, value in chosen.items())
+        self.say(f"Chosen: {' '.join(options)}")
