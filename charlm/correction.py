@@ -1,6 +1,7 @@
 """Correcting the spelling of a text with a trained run, or with two that read both ways."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -9,7 +10,7 @@ from charlm.errors import DataError, UsageError
 from charlm.loaded import Model
 from charlm.settings import AUTO
 from charlm.text.decoding import decoded
-from charlm.text.lines import line_batches
+from charlm.text.lines import line_batches, lines_of
 from charlm.text.sources import expand, open_source
 from charlm.text.word_list import WordList
 
@@ -46,15 +47,16 @@ def corrector(
         LineScorer(put_to_work(model.language_model), model.tokenizer, False, direction)
         for model, direction in zip(models, directions, strict=True)
     ]
-    known = WordList.of(_text(models[0], words, "train", "--words", say))
+    lines = _text(models[0], words, "train", "--words", say)
+    known = WordList.of("".join(group) for group in _groups(lines))
     if not len(known):
         raise DataError("there is no word to hold the spelling against", "Give --words TEXT.")
     threshold = 0.0 if settings.threshold == AUTO else settings.threshold
     found = Corrector(scorers, known, settings.most, threshold)
     about = f"{len(known):,} words"
     if settings.threshold == AUTO:
-        blocks = _text(models[0], held_out, "valid", "--held-out", say)
-        read, unknown = found.calibrate(_line_blocks(blocks), settings.false_alarms)
+        lines = _text(models[0], held_out, "valid", "--held-out", say)
+        read, unknown = found.calibrate(_groups(lines), settings.false_alarms)
         about += f", {unknown:,} others among {read:,} of a right text"
     say(f"{about}; corrections must gain {found.threshold:.2f} nats (--threshold)")
     return found
@@ -78,10 +80,10 @@ def corrected(
 
 def _text(
     model: Model, given: str | Path | None, part: str, option: str, say: Say
-) -> Iterable[str]:
-    """Blocks of the text that was given, or of a part of the run's own."""
+) -> Iterator[str]:
+    """The lines of the text that was given, or of a part of the run's own."""
     if given is not None:
-        return _blocks(given, say)
+        return _lines_of_files(given, say)
     from charlm.evaluation.own_text import own_text
 
     found = own_text(model.stored, model.tokenizer, model.config.model.direction, part)
@@ -90,18 +92,17 @@ def _text(
             f"{model.stored.path} has no text of its own ({part}) to take words from",
             f"Give {option} TEXT" + (", or --threshold X." if part == "valid" else "."),
         )
-    return found
+    # Of a backward run the last block comes first: no line goes over its end.
+    return (line for block in found for line in lines_of([block]))
 
 
-def _blocks(given: str | Path, say: Say) -> Iterator[str]:
+def _lines_of_files(given: str | Path, say: Say) -> Iterator[str]:
     for source in expand([given]):
         with open_source(source) as stream:
-            yield from decoded(stream, name=source.name, say=say)
+            yield from lines_of(decoded(stream, name=source.name, say=say))
 
 
-def _line_blocks(blocks: Iterable[str]) -> Iterator[list[str]]:
-    """Lines, some at a time."""
-    for block in blocks:
-        lines = block.splitlines(keepends=True)
-        for begin in range(0, len(lines), _LINES):
-            yield lines[begin : begin + _LINES]
+def _groups(lines: Iterator[str]) -> Iterator[list[str]]:
+    """Some lines at a time."""
+    while group := list(islice(lines, _LINES)):
+        yield group

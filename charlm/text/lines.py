@@ -1,7 +1,8 @@
-"""Lines of a byte stream, read as they come: for `score`, whose answers must not wait."""
+"""Lines of a text: of a byte stream as they come, for `score`, whose answers must not wait; and
+of blocks that are at hand."""
 
 import select
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, cast
 
 from charlm.text.decoding import Say, check_decoding, decoded
@@ -58,7 +59,7 @@ def line_batches(
     )
     batch: list[str] = []
     characters = 0
-    for line in _lines(blocks, stream):
+    for line in _lines(_with_waits(blocks, stream)):
         if line is not None:
             if batch and characters + len(line) > most_characters:
                 yield batch
@@ -80,18 +81,32 @@ class _Arriving:
         self.read = getattr(stream, "read1", stream.read)
 
 
-def _lines(blocks: Iterator[str], stream: BinaryIO) -> Iterator[str | None]:
-    """The lines of a text in blocks; None where the next one has not come yet."""
+def lines_of(blocks: Iterable[str]) -> Iterator[str]:
+    """The lines of a text in blocks, each with its \n where it has one, wherever the blocks end."""
+    return (line for line in _lines(blocks) if line is not None)
+
+
+def _with_waits(blocks: Iterator[str], stream: BinaryIO) -> Iterator[str | None]:
+    """The blocks, and None where the next one has not come yet."""
+    for block in blocks:
+        yield block
+        if not ready(stream):
+            yield None
+
+
+def _lines(blocks: Iterable[str | None]) -> Iterator[str | None]:
+    """The lines of a text in blocks, and each None among these."""
     pieces: list[str] = []  # of a line whose end has not come
     for block in blocks:
+        if block is None:
+            yield None
+            continue
         head, *rest = block.split("\n")
         pieces.append(head)
         for piece in rest:
             pieces.append("\n")
             yield "".join(pieces)
             pieces = [piece]
-        if not ready(stream):
-            yield None
     last = "".join(pieces)
     if last:
         yield last

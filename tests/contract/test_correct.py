@@ -97,6 +97,31 @@ def test_words_are_counted_where_they_are_said_to_be(
     assert "gave her" in [text for text, _ in found[2]["words"][0]["candidates"]]
 
 
+def test_only_a_line_break_ends_a_line_of_what_is_right(
+    run: Path, wrong: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a carriage return, nor U+2028, nor the end of what is read at once."""
+    from charlm import correction
+    from charlm.evaluation.spelling import Corrector
+
+    right, read = tmp_path / "right.txt", []
+    right.write_bytes("the pateint\rcame\x0bto\u2028ward\n\nfour pateint".encode())
+    decoded = correction.decoded
+    monkeypatch.setattr(
+        correction, "decoded", lambda *all, **how: decoded(*all, **how, chunk_bytes=5)
+    )
+
+    def calibrate(self: Corrector, groups: Any, false_alarms: float) -> tuple[int, int]:
+        read.extend(line for group in groups for line in group)
+        return 0, 0
+
+    monkeypatch.setattr(Corrector, "calibrate", calibrate)
+    correct(run, wrong, "--held-out", right)
+    assert read == ["the pateint\rcame\x0bto\u2028ward\n", "\n", "four pateint"]
+    found = correct(run, wrong, "--words", right, "--threshold", "0")
+    assert "pateint came" in found
+
+
 def test_a_backward_run_is_heard_too(run: Path, backward_run: Path, wrong: Path) -> None:
     both = objects(run, wrong, "--threshold", "0", "--backward", backward_run)
     one = objects(run, wrong, "--threshold", "0")

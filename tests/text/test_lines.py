@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import DataError, UsageError
-from charlm.text.lines import line_batches, read_lines, ready
+from charlm.text.lines import line_batches, lines_of, read_lines, ready
 
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\n\r\x0b\x85\u2028"), max_size=40
@@ -52,6 +52,20 @@ def test_groups_hold_the_lines_in_order(text: str, most_lines: int, most_charact
             if following is not None and len(group) < most_lines:
                 assert size + len(following[0]) > most_characters
     assert lines(io.BytesIO(text.encode())) == expected
+
+
+@settings(max_examples=80, deadline=None)
+@given(blocks=st.lists(TEXTS, max_size=4))
+def test_lines_go_over_the_ends_of_blocks(blocks: list[str]) -> None:
+    assert list(lines_of(blocks)) == by_hand("".join(blocks))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+def test_an_encoding_that_needs_a_mark(encoding: str, errors: str) -> None:
+    stream = io.BytesIO(b"the knee\n" * 3)
+    with pytest.raises(DataError, match=f"it is not (valid )?{encoding}"):
+        list(read_lines(stream, name="it", encoding=encoding, errors=errors, say=quiet))
 
 
 def test_a_group_may_have_just_the_most_characters() -> None:
