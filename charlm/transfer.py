@@ -13,6 +13,7 @@ import numpy as np
 from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
 from charlm.loaded import Model
+from charlm.model.ngram_rows import CODES
 from charlm.runs.export import read_model
 from charlm.runs.tensors import Tensors
 from charlm.settings import AUTO
@@ -34,7 +35,6 @@ _ZONEOUT = tuple(
 _USELESS = ("model.init", "model.forget_bias")
 _BY_TOKEN = ("embedding.weight", "decoder.weight", "decoder.bias")  # (V, ...)
 _NGRAMS = ("model.ngram_order", "model.ngram_rows")
-_CODES = "ngrams.codes"  # (V,) by which the vectors of n-grams are found
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,11 @@ def source_of(config: Config) -> Model | None:
     return None if path is None else Model(read_model(path))
 
 
-def adopted(config: Config, given: Sequence[str], source: Model | None) -> Config:
+def adopted(
+    config: Config, given: Sequence[str], source: Model | None, named: str = "--init-from"
+) -> Config:
     """The configuration with what `source` decides: its shapes, and its way of tokenizing and its
-    zoneout where nothing else is asked for.
+    zoneout where nothing else is asked for. named: how a person names it, for what is said.
 
     UsageError where something else is asked for than its weights have.
     """
@@ -62,7 +64,7 @@ def adopted(config: Config, given: Sequence[str], source: Model | None) -> Confi
         return config
     values: dict[str, Any] = {}
     problems = [
-        f"{SETTINGS[key].option} is given, and --init-from brings weights that have begun"
+        f"{SETTINGS[key].option} is given, and {named} brings weights that have begun"
         for key in _USELESS
         if key in given
     ]
@@ -75,8 +77,8 @@ def adopted(config: Config, given: Sequence[str], source: Model | None) -> Confi
             problems.append(f"{SETTINGS[key].option} is {asked}, and the run has {value}")
     if problems:
         raise UsageError(
-            f"--init-from {config.model.init_from}: " + "; ".join(problems),
-            "Leave out these options, or leave out --init-from.",
+            f"{named} {config.model.init_from}: " + "; ".join(problems),
+            "Leave out these options, or start from nothing.",
         )
     if config.tokenizer.tokenizer == source.tokenizer.kind or _KIND not in given:
         values |= {
@@ -105,8 +107,8 @@ def mapped(weights: Mapping[str, Any], source: Tokenizer, target: Tokenizer) -> 
         found[name] = np.empty((len(rows), *array.shape[1:]), array.dtype)
         found[name][known] = array[rows[known]]
         found[name][~known] = array.mean(axis=0, dtype=np.float64)
-    if _CODES in weights:
-        codes = weights[_CODES]
+    if CODES in weights:
+        codes = weights[CODES]
         new = codes.max() + 1 + np.arange(len(rows), dtype=codes.dtype)
-        found[_CODES] = np.where(known, codes[rows], new)
+        found[CODES] = np.where(known, codes[rows], new)
     return Mapped(found, int(known.sum()), len(rows))

@@ -6,18 +6,19 @@ Nothing is changed. Of what is wrong it is said what can be saved, and by which 
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from charlm.classifier_settings import CLASSES, SECTION, ClassifierConfig
+from charlm.classifying import labelled_cache
 from charlm.classifying.loaded import network_of
 from charlm.config import Config
 from charlm.errors import CharlmError, Interrupted, RunError
 from charlm.precedence import stored_configuration
 from charlm.runs import checkpoint as checkpoints
-from charlm.runs.directory import RunDirectory
+from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory, require_folder
 from charlm.runs.export import StoredModel, read_model
 from charlm.runs.manifest import written_by
 from charlm.runs.metrics import damaged_lines, read_metrics
@@ -65,6 +66,42 @@ def verify(path: str | Path) -> Verification:
         part = _part("model", lambda: network_of(read_model(path)).check(), remedy)
         return Verification(str(path), "file", [part], part.wrong is None, False)
     run = RunDirectory.open(path)
+    found = _of_run(run)
+    for name in LANGUAGE_MODELS:
+        if os.path.lexists(run.path / name):
+            found = _with_language_model(found, run, name)
+    return found
+
+
+def _with_language_model(found: Verification, run: RunDirectory, name: str) -> Verification:
+    """A classifier's run with the language model `name` that it began with, a run inside it.
+
+    It goes on without that model's weights where it has a checkpoint of its own.
+    """
+    nested = RunDirectory(run.path / name)
+    inner = _of_run(nested) if os.path.lexists(nested.config_path) else _of_cache(nested, run)
+    whole = {part.name for part in inner.parts if part.wrong is None}
+    finished = nested.summary_path.exists() and "summary" in whole
+    needed = finished and (inner.readable or os.path.lexists(run.checkpoints / "last"))
+    return replace(
+        found,
+        parts=[*found.parts, *(replace(part, name=f"{name}: {part.name}") for part in inner.parts)],
+        resumable=found.resumable and (needed or inner.resumable),
+    )
+
+
+def _of_cache(nested: RunDirectory, run: RunDirectory) -> Verification:
+    """A language model of which there is only the text, in the tokens of the run around it."""
+
+    def check() -> None:
+        require_folder(nested.path)
+        TokenCache.open(nested.cache).verify(None, run.read_tokenizer())
+
+    part = _part("token cache", check, _remade(nested, "cache"))
+    return Verification(str(nested.path), "run", [part], False, part.wrong is None)
+
+
+def _of_run(run: RunDirectory) -> Verification:
     config, tokenizer = _read(lambda: _config(run)), _read(run.read_tokenizer)
     needed = [
         _part("configuration", config, "Restore config.toml from a copy."),
@@ -85,7 +122,10 @@ def verify(path: str | Path) -> Verification:
     ]
     read = links.get("best", links["last"])
     readable = comparable and read.wrong is None
-    resumable = readable and all(part.wrong is None for part in (links["last"], *to_go_on))
+    begins = comparable and not steps and not os.path.lexists(run.checkpoints / "last")
+    resumable = all(part.wrong is None for part in to_go_on) and (
+        begins or (readable and links["last"].wrong is None)
+    )
     parts = [*needed, *steps.values(), *links.values(), *to_go_on]
     return Verification(str(run.path), "run", parts, readable, resumable)
 
@@ -125,9 +165,18 @@ def _word(path: Path) -> str:
 def _remade(run: RunDirectory, name: str) -> str:
     """The text and the settings give the same tokenizer and the same tokens again."""
     here = _word(run.path)
+    again = f"from the same text: charlm train TEXT --config {here}/config.toml"
+    made = name
+    nested = run.path.name in LANGUAGE_MODELS and _is_classifier(RunDirectory(run.path.parent))
+    if nested or _is_classifier(run):
+        again = (
+            "from the same table, with the options that the run was made with: "
+            "charlm finetune-classify RUN DATA"
+        )
+        made = f"{run.path.name}/{name}" if nested else name
     return (
-        f"Make it again from the same text: charlm train TEXT --config {here}/config.toml "
-        f"--out NEW --steps 1 && rm -rf {here}/{name} && cp -a NEW/{name} {here}/"
+        f"Make it again {again} --out NEW --steps 1 && rm -rf {here}/{name} "
+        f"&& cp -a NEW/{made} {here}/"
     )
 
 
@@ -138,6 +187,8 @@ def _resumed(run: RunDirectory, before: str = "") -> str:
 
 
 def _is_classifier(run: RunDirectory) -> bool:
+    if os.path.lexists(run.cache / labelled_cache.LABELS):
+        return True
     try:
         return SECTION in parse_toml(run.config_text, run.config_path)
     except CharlmError:
@@ -223,9 +274,7 @@ def _check_cache(
 ) -> None:
     found = config()
     if isinstance(found, ClassifierConfig):
-        from charlm.classifying.labelled_cache import open_texts
-
-        open_texts(run.cache)  # each encoder turns the texts round for itself
+        labelled_cache.open_texts(run.cache)  # each encoder turns the texts round for itself
         TokenCache.open(run.cache).verify(FORWARD, tokenizer())
     else:
         TokenCache.open(run.cache).verify(found.model.direction, tokenizer())

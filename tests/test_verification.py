@@ -156,8 +156,10 @@ def test_a_run_without_a_checkpoint_and_an_exported_file(run: Path, tmp_path: Pa
     for step in (run / "checkpoints").iterdir():
         shutil.rmtree(step)
     assert damaged(run) == ["link last"] and "train --resume" in remedy(run, "link last")
+    assert api.verify(run).resumable
     (run / "checkpoints" / "last").symlink_to("../../elsewhere")
     assert damaged(run) == ["link last"] and "--force" in remedy(run, "link last")
+    assert not api.verify(run).resumable
 
 
 def test_the_command_says_the_same_and_ends_with_4(run: Path, tiny_run: Path) -> None:

@@ -3,6 +3,7 @@
 With both, training, measuring and the baseline need the person's table no more.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from charlm.errors import RunError
 from charlm.storage.atomic import write_atomically
@@ -31,7 +33,11 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     classes: list[str]
     labels: dict[str, list[int]]  # of each part, by the place in `classes`
     rows: dict[str, list[int]]  # where each text stood in its table
+    sha256: str = ""  # of the same without it
     format: int = 1
+
+    def hashed(self) -> str:
+        return hashlib.sha256(json_bytes(replace(self, sha256=""))).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,8 @@ def write_texts(
         labels={part: division.numbers(part) for part in cache.parts},
         rows={part: [row.row for row in getattr(division, part)] for part in cache.parts},
     )
-    write_atomically(folder / LABELS, json_bytes(stored), 0o600)
+    sealed = replace(stored, sha256=stored.hashed())
+    write_atomically(folder / LABELS, json_bytes(sealed), 0o600)
     return _together(cache, stored, folder), tokenizer
 
 
@@ -94,7 +101,10 @@ def open_texts(folder: Path) -> LabelledTexts:
         data = read_regular(folder / LABELS, limit=2 * TEXT_LIMIT)
     except OSError as problem:
         raise damaged(folder / LABELS, f"cannot be read: {problem.strerror}") from problem
-    return _together(cache, read_object(data, _Stored, str(folder / LABELS)), folder)
+    stored = read_object(data, _Stored, str(folder / LABELS))
+    if stored.sha256 != stored.hashed():
+        raise damaged(folder / LABELS, "does not match its own SHA-256")
+    return _together(cache, stored, folder)
 
 
 def _together(cache: TokenCache, stored: _Stored, folder: Path) -> LabelledTexts:

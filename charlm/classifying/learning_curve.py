@@ -17,7 +17,9 @@ from typing import Any, Final
 
 from charlm.errors import DataError, UsageError
 from charlm.evaluation.intervals import LEVEL, mean_interval
+from charlm.runs.directory import SUMMARY_LIMIT
 from charlm.storage.atomic import write_atomically
+from charlm.storage.reading import parse_json, read_regular
 from charlm.text.decoding import Say
 from charlm.text.labelled import LabelledRow
 from charlm.text.labelled_splits import Division
@@ -150,7 +152,7 @@ def _trained(point: Point, train: Train, folder: Path) -> Mapping[str, Any]:
     """What the point has come to; its network is not kept."""
     kept = folder / f"{point.name}.json"
     if kept.exists():
-        return dict(json.loads(kept.read_bytes()))
+        return parse_json(read_regular(kept, limit=SUMMARY_LIMIT), kept)
     run = folder / point.name
     summary = train(point, run)
     parts = {name: summary[name] for name in ("test", "baseline")}

@@ -24,6 +24,7 @@ from charlm.training.sizing import Choice
 from charlm.training.usual_rates import usual_rate
 from charlm.transfer import adopted
 
+RUN = "RUN"  # how the command names the run to start from, which is no option there
 _LM_SHARE = 0.4  # of --minutes
 _LM_LR = 0.25  # of the rate at which such a network would learn from the beginning
 
@@ -73,7 +74,7 @@ def adopted_by(
     """The configuration with what the run to start from decides. UsageError: two that differ."""
     if not sources:
         return config
-    config = cast(ClassifierConfig, adopted(config, given, sources[0]))
+    config = cast(ClassifierConfig, adopted(config, given, sources[0], named=RUN))
     if len(sources) == 2:
         first, second = (source.config.model for source in sources)
         shapes = [

@@ -31,10 +31,10 @@ from charlm.classifying.planning import (
 )
 from charlm.classifying.reading import checked, divided, refuse_to_overwrite
 from charlm.classifying.request import ClassifierRequest
+from charlm.classifying.resuming import refuse_changes
 from charlm.errors import Interrupted, RunError, UsageError
 from charlm.loaded import Model
 from charlm.planning import Request, ends, resumed, tokenizer_settings
-from charlm.precedence import differing
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory, may_be_replaced
 from charlm.runs.export import read_model
@@ -213,18 +213,8 @@ class _ClassifierRun:
     def resume(self) -> dict[str, Any]:
         """Go on exactly where the run stands."""
         stored = stored_config(self.run)
-        given, keys = self.request.config, self.request.given
-        changed = differing(stored, given, keys)
-        if changed:
-            what = "; ".join(
-                f"{entry.option} is {given.get(entry.key)}, and the run has {stored.get(entry.key)}"
-                for entry in changed
-            )
-            raise UsageError(
-                f"{self.run.path} cannot be resumed with changes: {what}",
-                "Leave them out, or start another run with another --out.",
-            )
-        config = resumed(stored, given, keys, self.request.out)
+        refuse_changes(self.run, stored, self.request)
+        config = resumed(stored, self.request.config, self.request.given, self.request.out)
         summary = self.run.read_summary()
         if summary is not None and ends(config) == ends(stored):
             self.listener.say(f"{self.run.path} is finished; give a larger budget to go on.")

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from charlm.classifier_settings import UNUSED, ClassifierConfig
-from charlm.cli.labelled_options import LABELS, TABLE, layout_of
+from charlm.cli.labelled_options import LABELS, TABLE, layout_of, refuse_without_table
 from charlm.cli.learning_curve_options import CURVE, curve_of
 from charlm.cli.verbs import (
     Context,
@@ -107,6 +107,8 @@ def finetune_classify(context: Context, values: Mapping[str, Any]) -> None:
             "RUN and DATA are both needed",
             "Name a run (or none) and a table: charlm finetune-classify runs/notes data.csv",
         )
+    if data is None:
+        refuse_without_table(values)
     curve = curve_of(values)
     stdin = standard_input("the table") if data == "-" else None
     point_out_unused_pipe(context, stdin is not None)
@@ -118,7 +120,8 @@ def finetune_classify(context: Context, values: Mapping[str, Any]) -> None:
     how: dict[str, Any] = {
         "layout": layout_of(values),
         "config": config,
-        "given": list(layer.values),
+        # Where a run is gone on with, `none` is to be what it has.
+        "given": [*layer.values, *(["model.init_from"] if run == "none" else [])],
         "listener": screen,
         "stdin": stdin,
     }

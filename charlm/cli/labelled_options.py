@@ -49,6 +49,16 @@ TABLE = [
 ]
 
 
+def refuse_without_table(values: Mapping[str, Any]) -> None:
+    """UsageError for an option about a table where there is none to read."""
+    for name in (*FORMATS, "text_column", "label_column", "no_header"):
+        if values[name]:
+            raise UsageError(
+                f"--{name.replace('_', '-')} says how DATA is read, and there is no DATA",
+                "Name the table too, or leave it out.",
+            )
+
+
 def layout_of(values: Mapping[str, Any]) -> "Layout":
     """How the table is read. UsageError: two formats."""
     formats = [name for name in FORMATS if values[name]]

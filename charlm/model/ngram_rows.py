@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+CODES = "ngrams.codes"  # in the name of a tensor: numbers of tokens, which nobody learns
 BASE = 1_000_003  # of the polynomial: odd, and larger than most vocabularies
 GOLDEN = -7046029254386353131  # 2^64 / golden ratio, as a signed number (Knuth, vol. 3, sec. 6.4)
 

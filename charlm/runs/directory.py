@@ -43,6 +43,8 @@ from charlm.storage.atomic import (
 )
 from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular, read_text
 
+# A summary may say of 500 classes what each was taken for.
+SUMMARY_LIMIT = 16 * TEXT_LIMIT
 LANGUAGE_MODELS = ("language_model", "second_language_model")
 # What a classifier leaves beside its summary.
 _OF_CLASSIFIERS = (
@@ -194,7 +196,7 @@ class RunDirectory:
         """`summary.json`, None if the run has not ended; RunError if it is damaged."""
         if not os.path.lexists(self.summary_path):
             return None
-        return parse_json(read_regular(self.summary_path, limit=TEXT_LIMIT), self.summary_path)
+        return parse_json(read_regular(self.summary_path, limit=SUMMARY_LIMIT), self.summary_path)
 
     def remove_summary(self) -> None:
         """The run goes on: what was written at its end is no longer true."""

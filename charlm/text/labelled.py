@@ -18,6 +18,7 @@ from charlm.text.tables import Lines, Row, format_of, place, table_rows
 _SHOWN: Final = 10  # rows named in a complaint
 _LONGEST_NAME: Final = 40  # characters
 _MOST_NAMES: Final = 40
+_LONGEST_LABEL: Final = 1000
 _GROUP = (10_000, 1 << 20)  # lines and characters read ahead from a file
 _HALF: Final = re.compile("[\ud800-\udfff]")  # JSON can name it, UTF-8 cannot hold it
 
@@ -111,6 +112,9 @@ def read_labelled(
             found.append(row)
             if row.label is None:
                 complaints.append(_Complaint("an empty label", f"row {row.row}"))
+            elif len(row.label) > _LONGEST_LABEL:
+                what = f"a label of more than {_LONGEST_LABEL:,} characters"
+                complaints.append(_Complaint(what, f"row {row.row}"))
             if not row.text.strip():
                 complaints.append(_Complaint("an empty text", f"row {row.row}"))
     if complaints:
@@ -155,6 +159,11 @@ def _open(
     lines = Lines(groups)
     rows = table_rows(lines, format, origin.name)
     columns = (layout.get("text_column", "text"), layout.get("label_column"))
+    if columns[0] == columns[1]:
+        raise UsageError(
+            f"texts and labels are both to be read from the column {columns[0]}",
+            "Give another --text-column or --label-column.",
+        )
     if format == "jsonl":
         return lines, _from_objects(rows, *columns)
     return lines, _from_cells(rows, origin.name, *columns, header=layout.get("header", True))

@@ -7,7 +7,7 @@ import pytest
 
 import charlm
 from charlm import api, registry
-from charlm.errors import DataError, Interrupted, RunError, UsageError
+from charlm.errors import DataError, RunError, UsageError
 from charlm.runs.export import read_model
 from classifying.tables import QUICK, SMALL, rows, write
 
@@ -167,24 +167,6 @@ def test_two_models_that_read_from_both_ends_are_averaged(lm, lm_from_the_end, t
     mean = (softmax(heads[0], dim=1) + softmax(heads[1], dim=1)) / 2
     np.testing.assert_allclose(np.exp(logits_of(model.classifier, texts)), mean.numpy(), atol=1e-6)
     assert not torch.allclose(heads[0], heads[1])
-
-
-def test_a_classifier_is_verified(classifier, tmp_path, monkeypatch):
-    run = tmp_path / "run"
-    shutil.copytree(classifier[0], run, symlinks=True)
-    api.export(run, tmp_path / "it.charlm")
-    assert api.verify(run).resumable and not api.verify(run).damaged
-    assert api.verify(tmp_path / "it.charlm").readable
-    labels = run / "cache" / "labels.json"
-    labels.write_text(labels.read_text().replace('"rows"', '"lines"'))
-    assert [part.name for part in api.verify(run).damaged] == ["token cache"]
-
-    def interrupted(*_):
-        raise Interrupted(15, "terminated")
-
-    monkeypatch.setattr("charlm.classifying.labelled_cache.open_texts", interrupted)
-    with pytest.raises(Interrupted):  # it is no damage
-        api.verify(run)
 
 
 CONTRADICTIONS = [
