@@ -12,7 +12,7 @@ from charlm.model.language_model import LanguageModel
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory
 from charlm.runs.metrics import read_metrics, truncate_after
-from charlm.training import checkpointing
+from charlm.training import checkpointing, memory
 from charlm.training.averaging import Averages
 from charlm.training.ranks import Ranks
 from charlm.training.state import Evaluations, TrainingState
@@ -47,6 +47,7 @@ class SavedTraining:
             state.as_dict(),
             ("last", "best", *also) if best else ("last", *also),
         )
+        memory.give_back()
 
     def put_back(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Everything as it was then."""
