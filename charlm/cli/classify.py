@@ -167,4 +167,9 @@ def _show(context: Context, every: bool, label: str, row: "LabelledRow", answer:
     ranked = [(label, answer.probability)]
     if every:
         ranked = sorted(answer.probabilities.items(), key=lambda item: -item[1])
-    out.write("".join(f"{one_line(name)}\t{value:.4f}\t{text}\n" for name, value in ranked))
+    out.write("".join(f"{_cell(name)}\t{value:.4f}\t{text}\n" for name, value in ranked))
+
+
+def _cell(name: str) -> str:
+    """A label as it is, unless it would break its column."""
+    return one_line(name) if "\n" in name or "\t" in name else name

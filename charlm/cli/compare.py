@@ -8,6 +8,7 @@ import typer
 
 from charlm.cli.verbs import Context, parameter
 from charlm.errors import UsageError
+from charlm.storage.places import require_file_place
 
 PARAMETERS = [
     parameter("runs", list[Path], typer.Argument(metavar="RUN ...", help="run directories"), ...),
@@ -40,6 +41,7 @@ def compare(context: Context, values: Mapping[str, Any]) -> None:
 
     if values["out"] is not None:
         check_picture(values["out"])
+        require_file_place(values["out"])
     histories = [api.history(run) for run in runs]
     rows = comparison(histories)
     for warning in warnings(histories):

@@ -18,6 +18,7 @@ from charlm.cli.verbs import (
 )
 from charlm.errors import UsageError
 from charlm.settings import Setting
+from charlm.storage.places import require_file_place
 
 _POOLING = Setting(
     "what is made of a text's outputs; auto: as the classifier, or concat",
@@ -61,6 +62,8 @@ def embed(context: Context, values: Mapping[str, Any]) -> None:
     out, file = values["out"], values["file"]
     if out is not None and out.suffix != ".npy":
         raise UsageError(f"--out {out} is no .npy file", "Name it FILE.npy, or leave it out.")
+    if out is not None:
+        require_file_place(out)
     stream = open_or_standard_input(file, "the texts")
     point_out_unused_pipe(context, file == "-")
 

@@ -11,6 +11,7 @@ from charlm.errors import UsageError
 from charlm.gradient_settings import FreshSettings, GradientSettings
 from charlm.registry import FRESH_NETWORKS
 from charlm.settings import settings_in
+from charlm.storage.places import require_file_place
 
 _FRESH = "Fresh networks"
 
@@ -86,6 +87,7 @@ def gradients(context: Context, values: Mapping[str, Any]) -> None:
 
     if values["out"] is not None:
         check_picture(values["out"])
+        require_file_place(values["out"])
     flows = api.gradients(
         values["run"], text=values["text"], networks=names, settings=settings, fresh=fresh,
         say=context.messages.say,

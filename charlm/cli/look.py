@@ -20,6 +20,7 @@ from charlm.errors import UsageError
 from charlm.looking import LookSettings
 from charlm.registry import DETECTORS
 from charlm.settings import settings_in
+from charlm.storage.places import require_file_place
 
 _SHARED = SharedSettings("corpus.encoding", "corpus.errors")
 
@@ -75,6 +76,8 @@ def look(context: Context, values: Mapping[str, Any]) -> None:
     out: Path | None = values["out"]
     if out is not None and out.suffix.lower() != ".svg":
         raise UsageError(f"--out is {out}; needed: a name that ends in .svg", "Name it so.")
+    if out is not None:
+        require_file_place(out)
     shared = _SHARED.read(values)
     text = _read(context, values["text"], shared)
 

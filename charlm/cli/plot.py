@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from charlm.cli.verbs import Context, beside, parameter
+from charlm.cli.verbs import Context, file_or_beside, parameter
 
 PARAMETERS = [
     parameter("run", Path, typer.Argument(metavar="RUN", help="a run directory"), ...),
@@ -29,7 +29,7 @@ def plot(context: Context, values: Mapping[str, Any]) -> None:
     from charlm.report.curves import run_curves, shown_panels
     from charlm.report.drawing import check_picture, write_picture
 
-    out = values["out"] or beside(values["run"], "-plot.svg")
+    out = file_or_beside(values["out"], values["run"], "-plot.svg")
     check_picture(out)
     history = api.history(values["run"])
     write_picture(run_curves(history), out)

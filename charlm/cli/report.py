@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from charlm.cli.verbs import Context, beside, parameter
+from charlm.cli.verbs import Context, file_or_beside, parameter
 from charlm.errors import UsageError
 
 PARAMETERS = [
@@ -32,7 +32,7 @@ def report(context: Context, values: Mapping[str, Any]) -> None:
 
     Example: charlm report runs/notes --out notes.html
     """
-    out = values["out"] or beside(values["run"], "-report.html")
+    out = file_or_beside(values["out"], values["run"], "-report.html")
     if out.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{out} is to be a page, and its name ends otherwise", "Try .html.")
 

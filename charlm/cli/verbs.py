@@ -33,6 +33,7 @@ from charlm.errors import (
 from charlm.report.console import Messages, error_text
 from charlm.report.output import ClosedOutput, Output
 from charlm.settings import BadValue, Setting, settings_in
+from charlm.storage.places import require_file_place
 
 COMMON = "Common"
 
@@ -234,10 +235,16 @@ class SharedSettings:
         }
 
 
-def beside(run: Path, ending: str) -> Path:
-    """The file beside a run that has its name and this ending."""
+def file_or_beside(given: Path | None, run: Path, ending: str) -> Path:
+    """The file that was named, else the one beside the run that has its name and this ending.
+
+    UsageError where no file can be put there.
+    """
     named = run if run.name not in ("", "..") else run.resolve()
-    return named.with_name(named.name + ending)
+    place = given or named.with_name(named.name + ending)
+    if given is not None or named.exists():
+        require_file_place(place)
+    return place
 
 
 def standard_input(what: str) -> Any:

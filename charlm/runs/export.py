@@ -22,6 +22,7 @@ from charlm.runs.directory import RunDirectory
 from charlm.runs.manifest import FORMAT_VERSION, check_format, is_plain_name, sha256
 from charlm.runs.tensors import Tensors, decode, encode, read_header
 from charlm.storage.atomic import write_atomically
+from charlm.storage.places import require_file_place
 from charlm.storage.reading import (
     TEXT_LIMIT,
     damaged,
@@ -87,10 +88,7 @@ def export_run(
     if not isinstance(run, RunDirectory):
         run = RunDirectory.open(run)
     # Through links, and never over a device: what is replaced is a regular file or nothing.
-    target = Path(os.path.realpath(out_file))
-    if not target.parent.is_dir() or (target.exists() and not target.is_file()):
-        what = "is not a file" if target.exists() else "is in a folder that does not exist"
-        raise UsageError(f"{out_file} {what}", "Give the name of a file in an existing folder.")
+    target = require_file_place(out_file)
     found = load(run, which, groups=("weights",))
     tokenizer = {
         name: base64.b64encode(content).decode() for name, content in run.read_tokenizer().items()
