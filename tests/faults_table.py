@@ -2,10 +2,14 @@
 
     pytest -p faults_table --faults-table docs/faults.md --long FILES
 
+With `--faults-seen FILE.json` what was seen is kept there, and a run adds to what runs before saw
+of the same code: the long sweeps can be made in several sittings. What is run again counts anew.
+
 ROWS are the rows of the fault contract. A test counts its tries by `record_property("tries", n)`;
 one that does not is one try a case.
 """
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,7 +102,8 @@ ROWS = {
             ("faults/test_disks_and_files.py::test_resuming_with_an_edited_text_is_refused",
              "faults/test_disks_and_files.py::test_resuming_with_another_network_is_refused_by_name",
              "contract/test_resume.py::test_other_setting_is_refused",
-             "contract/test_resume.py::test_other_corpus_is_refused"),
+             "contract/test_resume.py::test_other_corpus_is_refused",
+             "classifying/test_resuming.py"),
         ),
         Row(
             "the corpus is edited or truncated while training",
@@ -138,7 +143,7 @@ ROWS = {
             ("runs/test_checkpoint.py::test_every_flipped_bit_and_truncation_names_the_file",
              "runs/test_export_file.py::test_every_flipped_bit_and_truncation_names_the_file",
              "text/test_token_cache.py::test_every_flipped_bit_of_the_tokens_is_found",
-             "test_verification.py"),
+             "test_verification.py", "classifying/test_verifying.py"),
         ),
         Row(
             "missing or extra tensors, wrong shape or dtype, NaN weights",
@@ -180,21 +185,24 @@ ROWS = {
              "golden/test_before_cells.py"),
         ),
         Row(
-            "escape sequences, OSC, bidirectional controls in generated text and file names",
+            "escape sequences, OSC, bidirectional controls in generated text, labels, file names",
             "escaped on a terminal, exact bytes when piped",
-            ("contract/test_streams.py::test_escape_sequences_in_generated_text",
+            ("faults/test_labelled_data.py::test_names_of_classes_cannot_steer_a_terminal",
+             "contract/test_streams.py::test_escape_sequences_in_generated_text",
              "contract/test_streams.py::test_escape_sequences_in_scored_text",
              "contract/test_streams.py::test_escape_sequences_in_file_names"),
         ),
         Row(
             "rich markup in the user's text (`[/x]`)",
             "printed literally",
-            ("contract/test_streams.py::test_markup_in_names_is_literal",),
+            ("contract/test_streams.py::test_markup_in_names_is_literal",
+             "faults/test_labelled_data.py::test_names_of_classes_cannot_steer_a_terminal"),
         ),
         Row(
             "a planted secret in the corpus",
             "in no log, error, metrics file or traceback",
             ("contract/test_exit_codes.py::test_secret_stays_in_the_text",
+             "faults/test_labelled_data.py::test_a_secret_in_a_table_is_in_no_message",
              "contract/test_exit_codes.py::test_5_diverged",
              "contract/test_exit_codes.py::test_interrupted_after_saving",
              "contract/test_exit_codes.py::test_1_our_own_bug_shows_no_text_without_debug"),
@@ -243,7 +251,13 @@ ROWS = {
             "a class with one example, 500 classes, CRLF, quotes and line breaks in cells, "
             "unbalanced quotes",
             "3 with row numbers, or works",
-            ("text/test_labelled.py", "text/test_tables.py", "text/test_labelled_splits.py"),
+            ("faults/test_labelled_data.py", "text/test_labelled.py", "text/test_tables.py",
+             "text/test_labelled_splits.py"),
+        ),
+        Row(
+            "100,000 lines piped through score and classify",
+            "streams, flat memory, input order kept",
+            ("faults/test_long_pipes.py",),
         ),
         Row(
             "`--length 0`, empty prompt, a prompt longer than anything seen, `--top-p 0`, "
@@ -266,20 +280,48 @@ def files() -> list[str]:
     return sorted(f"tests/{name}" for name in named)
 
 
-_tries: dict[str, int] = defaultdict(int)  # test without its parameters -> times tried
-_failed: set[str] = set()
+class Seen(NamedTuple):
+    """What was seen of one case of a test."""
+
+    tries: int = 0  # 0: it was not run
+    failed: bool = False
+
+
+_seen: dict[str, Seen] = {}  # by test, with its parameters
+_before: dict[str, Seen] = {}  # by runs before
 
 
 def pytest_addoption(parser: Any) -> None:
     parser.addoption("--faults-table", type=Path)
+    parser.addoption("--faults-seen", type=Path)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    kept = config.getoption("--faults-seen")
+    if kept is not None and kept.exists():
+        found = json.loads(kept.read_text("utf-8"))
+        _before.update({case: Seen(*seen) for case, seen in found.items()})
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    test = report.nodeid.partition("[")[0].removeprefix("tests/")
-    if report.failed:
-        _failed.add(test)
+    case = report.nodeid.removeprefix("tests/")
+    tries, failed = _seen.get(case, Seen())
     if report.when == "call" and not report.skipped:
-        _tries[test] += int(dict(report.user_properties).get("tries", 1))
+        tries = int(dict(report.user_properties).get("tries", 1))
+    _seen[case] = Seen(tries, failed or report.failed)
+
+
+def _by_test() -> tuple[dict[str, int], set[str]]:
+    """The tries of each test over all its cases, and the tests of which one failed."""
+    tries: dict[str, int] = defaultdict(int)
+    failed = set()
+    for case, seen in (_before | _seen).items():
+        test = case.partition("[")[0]
+        if seen.tries:
+            tries[test] += seen.tries
+        if seen.failed:
+            failed.add(test)
+    return tries, failed
 
 
 def _belongs(test: str, name: str) -> bool:
@@ -288,17 +330,18 @@ def _belongs(test: str, name: str) -> bool:
 
 def table() -> str:
     """The rows with what was seen of their tests."""
+    tries, failed_tests = _by_test()
     lines = []
     for group, rows in ROWS.items():
         lines += [f"## {group}", "", "| fault | what must be true | tests | tried | result |"]
         lines.append("|---|---|---|---|---|")
         for row in rows:
-            seen = [test for test in _tries if any(_belongs(test, name) for name in row.tests)]
-            failed = any(_belongs(test, name) for test in _failed for name in row.tests)
-            missing = [n for n in row.tests if not any(_belongs(test, n) for test in _tries)]
+            seen = [test for test in tries if any(_belongs(test, name) for name in row.tests)]
+            failed = any(_belongs(test, name) for test in failed_tests for name in row.tests)
+            missing = [n for n in row.tests if not any(_belongs(test, n) for test in tries)]
             result = "FAILED" if failed else "not run" if missing else "holds"
             tests = "<br>".join(f"`{name}`" for name in row.tests)
-            tried = f"{sum(_tries[test] for test in seen):,}"
+            tried = f"{sum(tries[test] for test in seen):,}"
             lines.append(f"| {row.fault} | {row.must} | {tests} | {tried} | {result} |")
         lines.append("")
     return "\n".join(lines)
@@ -306,7 +349,10 @@ def table() -> str:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("--faults-table")
-    if path is not None and _tries:
+    kept = session.config.getoption("--faults-seen")
+    if kept is not None:
+        kept.write_text(json.dumps(_before | _seen, indent=0), encoding="utf-8")
+    if path is not None and _seen:
         run = RUNS[bool(session.config.getoption("--long"))]
         path.write_text(f"{HEAD}{run}\n\n{table()}", encoding="utf-8")
 

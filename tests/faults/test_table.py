@@ -31,8 +31,8 @@ def test_every_test_of_a_fault_is_in_a_row():
 def test_tries_are_counted_and_a_failure_is_a_failure(monkeypatch):
     row = faults_table.Row("a fault", "what holds", ("a.py::test_x", "b.py"))
     monkeypatch.setattr(faults_table, "ROWS", {"Group": (row,)})
-    monkeypatch.setattr(faults_table, "_tries", faults_table.defaultdict(int))
-    monkeypatch.setattr(faults_table, "_failed", set())
+    monkeypatch.setattr(faults_table, "_seen", {})
+    monkeypatch.setattr(faults_table, "_before", {})
 
     def report(name, **more):
         seen = {"nodeid": f"tests/{name}", "when": "call", "failed": False, "skipped": False,
@@ -49,3 +49,9 @@ def test_tries_are_counted_and_a_failure_is_a_failure(monkeypatch):
     assert "| 602 | holds |" in faults_table.table()
     report("b.py::test_z", failed=True, when="setup")
     assert "| 602 | FAILED |" in faults_table.table()
+    # What is run again, in a sitting of its own, counts anew; the rest stays as it was.
+    monkeypatch.setattr(faults_table, "_before", faults_table._seen)
+    monkeypatch.setattr(faults_table, "_seen", {})
+    report("b.py::test_z")
+    report("a.py::test_x[1]", user_properties=[("tries", 300)])
+    assert "| 303 | holds |" in faults_table.table()
