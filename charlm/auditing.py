@@ -17,12 +17,13 @@ import numpy as np
 
 from charlm.audit_settings import AuditSettings
 from charlm.draws import Draws
-from charlm.errors import DataError
+from charlm.errors import DataError, RunError
 from charlm.evaluation.copies import Codes, Documents, codes_of, copied, longest
 from charlm.loaded import Model
 from charlm.text.canaries import DIGITS, Canaries, sentence
-from charlm.text.corpus import Reading, open_corpus
-from charlm.text.splits import exact_fractions
+from charlm.text.corpus import Document, Reading, fingerprint, open_corpus
+from charlm.text.splits import PARTS, exact_fractions
+from charlm.text.token_cache import TokenCache
 
 if TYPE_CHECKING:
     from charlm.evaluation.exposure import Exposure
@@ -60,6 +61,7 @@ class Audit:
     decisive: Share
     longest_copy: int
     canaries: "Exposure | None"
+    own_text: bool | None  # whether it was held against the text of the run; None: not known
 
     @property
     def copies(self) -> bool:
@@ -78,6 +80,10 @@ class Audit:
         """In plain words."""
         d = self.decisive
         said = [
+            "CAREFUL: this is not the text that the run was trained on; what the model repeats of "
+            "that one is not seen here."
+        ] * (self.own_text is False)
+        said += [
             f"{d.generated:.0%} of what the model writes stands word for word in its training "
             f"text, in pieces of {d.length} characters or more; of new text of the same kind, "
             f"{d.held_out:.0%} does. The longest copy has {self.longest_copy} characters."
@@ -121,7 +127,8 @@ def audit(
     shorter than one of the texts; and the errors of reading.
     """
     settings = settings or AuditSettings()
-    with _texts(model, corpus, held_out, stdin, say) as (training, new):
+    model.language_model  # noqa: B018 (RunError where there is none, before any text is read)
+    with _texts(model, corpus, held_out, stdin, say) as (training, new, own):
         pieces = list(_pieces(new, settings))
         if len(pieces) < 2:
             raise DataError(
@@ -152,6 +159,7 @@ def audit(
         decisive,
         length,
         _exposure(model, settings, say),
+        own,
     )
 
 
@@ -162,8 +170,9 @@ def _texts(
     held_out: Sequence[str | Path],
     stdin: BinaryIO | None,
     say: Callable[[str], None],
-) -> Iterator[tuple[Documents, Documents]]:
-    """The training text and the held-out one, as the model knows text, spooled while in use."""
+) -> Iterator[tuple[Documents, Documents, bool | None]]:
+    """The training text and the held-out one, as the model knows text, spooled while in use; and
+    whether it is the run's."""
     c, known = model.config.corpus, model.stored.kind == "run"
     if not known and not held_out:
         raise DataError(
@@ -198,7 +207,16 @@ def _texts(
             role, span = spans[part]
             return lambda: (_as_known(model, blocks) for blocks in found.part(part, role, span))
 
-        yield documents("train"), documents(new)
+        yield documents("train"), documents(new), _is_own(model, found.documents)
+
+
+def _is_own(model: Model, documents: Sequence[Document]) -> bool | None:
+    """Whether the run was trained and measured on these; None where its cache is not there."""
+    try:
+        known = TokenCache.open(model.stored.path / "cache").manifest.corpus_sha256
+    except RunError:
+        return None
+    return fingerprint([one for one in documents if one.role in PARTS]) == known
 
 
 def _as_known(model: Model, blocks: Iterator[str]) -> Iterator[str]:

@@ -64,9 +64,7 @@ def build(layers: Iterable[Layer], resolved: bool = False, kind: type[Config] = 
     else:
         problems += _contradictions(config)
     if problems:
-        raise UsageError(
-            "\n".join(problems), "`charlm train --help` shows every setting with its range."
-        )
+        raise UsageError("\n".join(problems), "`--help` shows every setting with its range.")
     return config
 
 

@@ -4,7 +4,7 @@ passage it was not trained on."""
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from charlm.errors import DataError
 from charlm.gradient_settings import GradientSettings
@@ -18,6 +18,8 @@ from charlm.text.direction import BACKWARD, reversal
 
 if TYPE_CHECKING:
     from charlm.evaluation.looking import Look
+
+T = TypeVar("T")
 
 _PASSAGE = 700  # tokens
 _SAMPLES = 6
@@ -42,14 +44,20 @@ def story_of(path: str | Path, with_text: bool, say: Callable[[str], None]) -> R
         return RunStory(history, [], None, None)
     samples = _samples(RunDirectory.open(path)) if with_text else []
     model = Model(read_model(path))
-    try:
-        passage = _passage(model, say) if with_text else None
-        recurrent = model.language_model.layers.cell.recurrent
-        gradients = _gradients(model) if recurrent else None
-    except DataError as error:
-        say(f"The report has no passage and no gradients: {error.what}.")
-        passage = gradients = None
+    passage = _unless_missing("passage", lambda: _passage(model, say), say) if with_text else None
+    gradients = None
+    if model.language_model.layers.cell.recurrent:
+        gradients = _unless_missing("gradients", lambda: _gradients(model), say)
     return RunStory(history, samples, passage, gradients)
+
+
+def _unless_missing(what: str, find: Callable[[], T], say: Callable[[str], None]) -> T | None:
+    """What `find` gives, or a word about it where there is no text for it."""
+    try:
+        return find()
+    except DataError as error:
+        say(f"The report has no {what}: {error.what}.")
+        return None
 
 
 def _samples(run: RunDirectory) -> list[tuple[int, str]]:

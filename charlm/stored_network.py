@@ -7,6 +7,7 @@ from typing import Any
 from charlm.classifier_settings import SECTION
 from charlm.config import Config
 from charlm.errors import RunError
+from charlm.model.ngram_rows import CODES
 from charlm.precedence import stored_configuration
 from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
@@ -69,7 +70,11 @@ class StoredNetwork:
             "run": str(stored.path),
             "kind": stored.kind,
             "step": stored.step,
-            "parameters": sum(int(array.size) for array in stored.weights.values()),
+            "parameters": sum(
+                int(array.size)
+                for name, array in stored.weights.items()
+                if not name.endswith(CODES)
+            ),
             "vocabulary_size": self.tokenizer.vocabulary_size,
             "config": {
                 section: entries

@@ -54,6 +54,18 @@ def test_a_model_that_learned_its_text_by_heart_is_found_out(folder):
     assert sum("ALARM" in line for line in found.verdict) == 2
 
 
+def test_another_text_than_its_own_gives_no_quiet_answer(folder, tmp_path):
+    own = api.audit(folder / "by heart", [folder / "little.txt"], settings=QUICK)
+    assert own.own_text is True and not any("CAREFUL" in line for line in own.verdict)
+    other = api.audit(folder / "by heart", [folder / "much.txt"], settings=QUICK)
+    assert other.own_text is False and other.verdict[0].startswith("CAREFUL")
+    file = tmp_path / "it.charlm"
+    api.export(folder / "by heart", file)
+    held_out = [folder / "new.txt"]
+    found = api.audit(file, [folder / "much.txt"], held_out, settings=QUICK)
+    assert found.own_text is None and "CAREFUL" not in found.verdict[0]
+
+
 def test_a_model_that_did_not_is_not_accused(folder):
     found = api.audit(folder / "well", [folder / "much.txt"], settings=QUICK)
     assert not found.alarm and found.longest_copy < 40

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-# Control characters but line break and tab; C1 controls; bidirectional and invisible ones.
+# Control characters but line break and tab; C1 controls; bidirectional and invisible ones; what no
+# XML may hold.
 _DANGEROUS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\ufffe\uffff]"
 )
 
 

@@ -118,7 +118,10 @@ def test_what_is_wrong_with_a_table_is_told(run, tmp_path):
 
 
 def test_a_language_model_classifies_nothing_and_a_classifier_writes_nothing(run, tiny_run):
-    for words in (("classify", tiny_run), ("generate", run), ("score", run), ("evaluate", run)):
+    for words in (
+        ("classify", tiny_run), ("generate", run), ("score", run), ("evaluate", run),
+        ("audit", run, "--corpus", __file__),
+    ):  # fmt: skip
         done = charlm(*words, stdin=b"a\n")
         assert done.code == 4 and "charlm" in done.err, words
 

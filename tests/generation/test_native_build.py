@@ -51,6 +51,20 @@ def test_it_is_compiled_once_and_said(fresh, tmp_path, monkeypatch):
     assert kept.stat().st_mode & 0o022 == 0
 
 
+def test_code_of_former_versions_is_removed_at_last(fresh, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for age in range(12):
+        old = cache / f"decoder-{age}.bin"
+        old.touch()
+        os.utime(old, (1e9 - age, 1e9 - age))
+    (cache / "other.bin").touch()
+    build.steps(lambda said: None)
+    (name,) = build._loaded
+    kept = {path.name for path in cache.iterdir()}
+    assert kept == {name, "other.bin", *(f"decoder-{age}.bin" for age in range(7))}
+
+
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
 def test_what_is_damaged_is_made_anew(fresh, tmp_path, monkeypatch, damage):
     build.steps(lambda said: None)

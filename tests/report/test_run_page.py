@@ -12,6 +12,7 @@ from contract.command import call
 
 import charlm
 from charlm import api
+from charlm.errors import DataError
 from charlm.report.run_page import run_page
 from charlm.run_story import RunStory
 from charlm.runs.history import History
@@ -97,6 +98,20 @@ def test_without_text_there_is_none_of_it(tiny_run: Path, tmp_path: Path) -> Non
     assert "How far back it learns" in bare
 
 
+def test_a_text_too_short_for_gradients_still_has_its_passage(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_short(*how: object) -> None:
+        raise DataError("the text is too short")
+
+    monkeypatch.setattr("charlm.gradient_study.of_run", too_short)
+    done = call("report", tiny_run, "-o", tmp_path / "a.html")
+    assert done.code == 0 and "no gradients: the text is too short." in done.err
+    assert "no passage" not in done.err
+    page = Page((tmp_path / "a.html").read_text("utf-8")).text
+    assert "What surprised it" in page and "How far back" not in page
+
+
 def test_without_its_text_the_run_still_has_a_page(tiny_run: Path, tmp_path: Path) -> None:
     run = tmp_path / EVIL.replace("/", "")
     shutil.copytree(tiny_run, run, symlinks=True)
@@ -105,7 +120,7 @@ def test_without_its_text_the_run_still_has_a_page(tiny_run: Path, tmp_path: Pat
     (run / "summary.json").unlink()
     done = call("report", run, "--json")
     assert done.code == 0
-    assert "no passage and no gradients" in done.err
+    assert "no passage:" in done.err and "no gradients:" in done.err
     out = Path(json.loads(done.out)["page"])
     assert out.parent == tmp_path and out.name == run.name + "-report.html"
     page = Page(out.read_text("utf-8"))
@@ -160,7 +175,7 @@ def test_a_classifier_has_its_own_sections(tmp_path: Path) -> None:
     [
         (("RUN", "--out", "a.pdf"), 2, "is to be a page"),
         (("nowhere",), 4, "does not exist"),
-        (("RUN", "--out", "no/where.html"), 1, "could not write"),
+        (("RUN", "--out", "no/where.html"), 2, "a folder that does not exist"),
     ],
     ids=str,
 )

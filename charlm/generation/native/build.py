@@ -3,10 +3,12 @@
 numba compiles (some seconds, once), and what it made is stored. Later calls need neither numba
 nor its import: llvmlite alone puts the stored code in its place. The code is kept beside this
 package, or where that cannot be written, in the user's cache; its name holds what it depends on.
+Several versions and processors may share a place: what was made last for a few of them stays.
 
     python -m charlm.generation.native.build    makes it ahead of time
 """
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -25,6 +27,7 @@ _SOURCES = ("layout", "products", "pointwise", "steps", "build")
 _INTEGER, _POINTER, _DOUBLE = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
 _ARGUMENTS = [*[_POINTER] * 2, *[_INTEGER] * 3, *[_POINTER] * 12, *[_DOUBLE] * 2]
 _LIMIT = 1 << 24  # bytes of a stored file; it has some 40,000
+_KEPT = 8  # stored files in one place
 
 
 class NotCompiledError(Exception):
@@ -90,10 +93,19 @@ def _keep(stored: tuple[str, bytes], name: str) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(folder / name, content, mode=0o644)
+            _remove_old(folder)
             return
         except (OSError, MachineError) as error:
             reason = str(error)
     raise NotCompiledError(f"it can be kept nowhere: {reason}")
+
+
+def _remove_old(folder: Path) -> None:
+    """Leave the latest of what is stored; it is made again where it is missed."""
+    with contextlib.suppress(OSError):
+        made = sorted(folder.glob("decoder-*.bin"), key=lambda path: path.lstat().st_mtime_ns)
+        for path in made[:-_KEPT]:
+            path.unlink()
 
 
 def _read(path: Path) -> tuple[str, bytes] | None:
