@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -27,17 +27,24 @@ from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
 
 LABELS = "labels.json"
+_MOST_BYTES = 64 * TEXT_LIMIT  # a hundred million texts
+
+
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     classes: list[str]
-    labels: dict[str, list[int]]  # of each part, by the place in `classes`
-    rows: dict[str, list[int]]  # where each text stood in its table
+    labels: dict[str, list[_Number]]  # of each part, by the place in `classes`
+    rows: dict[str, list[_Number]]  # where each text stood in its table
     sha256: str = ""  # of the same without it
     format: int = 1
 
-    def hashed(self) -> str:
-        return hashlib.sha256(json_bytes(replace(self, sha256=""))).hexdigest()
+
+def hash_of(labels: object) -> str:
+    """The SHA-256 of what `labels.json` holds beside it."""
+    content = {key: value for key, value in msgspec.to_builtins(labels).items() if key != "sha256"}
+    return hashlib.sha256(json_bytes(content)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def write_texts(
         labels={part: division.numbers(part) for part in cache.parts},
         rows={part: [row.row for row in getattr(division, part)] for part in cache.parts},
     )
-    sealed = replace(stored, sha256=stored.hashed())
+    sealed = replace(stored, sha256=hash_of(stored))
     write_atomically(folder / LABELS, json_bytes(sealed), 0o600)
     return _together(cache, stored, folder), tokenizer
 
@@ -98,11 +105,11 @@ def open_texts(folder: Path) -> LabelledTexts:
     cache = TokenCache.open(folder)
     cache.verify()
     try:
-        data = read_regular(folder / LABELS, limit=2 * TEXT_LIMIT)
+        data = read_regular(folder / LABELS, limit=_MOST_BYTES)
     except OSError as problem:
         raise damaged(folder / LABELS, f"cannot be read: {problem.strerror}") from problem
     stored = read_object(data, _Stored, str(folder / LABELS))
-    if stored.sha256 != stored.hashed():
+    if stored.sha256 != hash_of(stored):
         raise damaged(folder / LABELS, "does not match its own SHA-256")
     return _together(cache, stored, folder)
 
@@ -111,8 +118,8 @@ def _together(cache: TokenCache, stored: _Stored, folder: Path) -> LabelledTexts
     ids = {part: documents_of(cache.parts[part]) for part in PARTS if part in cache.parts}
     labels = {part: np.array(stored.labels.get(part, []), np.int64) for part in ids}
     for part in ids:
-        found = labels[part]
-        if len(found) != len(ids[part]) or found.min() < 0 or found.max() >= len(stored.classes):
+        found, rows = labels[part], stored.rows.get(part, [])
+        if not len(found) == len(rows) == len(ids[part]) or found.max() >= len(stored.classes):
             raise RunError(
                 f"{folder / LABELS} does not fit the texts of {part}",
                 "Restore the run from a copy, or make it again from the table.",

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import charlm
 from charlm import api
+from charlm.classifying import labelled_cache
 from charlm.classifying.loaded import network_of
 from charlm.errors import DataError, RunError, UsageError
 from charlm.precedence import build, read_toml
@@ -27,7 +28,8 @@ from charlm.runs.export import read_model
 from charlm.runs.metrics import read_metrics
 from charlm.runs.tensors import decode, encode
 from charlm.storage.reading import parse_json, parse_toml
-from charlm.text.labelled import read_labelled
+from charlm.text.labelled import LabelledRow, read_labelled
+from charlm.text.labelled_splits import Division
 from charlm.text.lines import line_batches
 from charlm.text.token_cache import TokenCache, prepare_whole
 from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer, load_tokenizer
@@ -105,6 +107,14 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         write(place / "manifest.json", raw)
         TokenCache.open(place).verify()
 
+    def read_labels(raw: bytes) -> None:
+        write(labels, raw)
+        labelled_cache.open_texts(labels.parent)
+
+    def sealed_labels(tree: Any) -> bytes:
+        """Labels with a right hash, whatever they are."""
+        return as_json(tree | {"sha256": labelled_cache.hash_of(tree)})
+
     def read_export(raw: bytes) -> None:
         network_of(read_model(write(file, raw))).check()
 
@@ -139,6 +149,13 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
                                   errors="strict", say=lambda message: None):  # fmt: skip
             assert all(batch)
 
+    parts = [LabelledRow("the knee", "bone", 2), LabelledRow("a valve", "heart", 3)]
+    division = Division([*parts, parts[0]], parts, [], ("bone", "heart"))
+    labelled_cache.write_texts(
+        division, folder / "labelled", model.tokenizer, False, lambda _: None, lambda _: None
+    )
+    labels = folder / "labelled" / labelled_cache.LABELS
+    labels_raw = labels.read_bytes()
     text = "the patient\r\ncame\0 to ward é 😀\n\n".encode()
     rows = 'text,label,n\r\n"a ""b""\nc",x,1\r\né,y,2\n'.encode()
     objects = '{"text": "a\\nb", "label": "x"}\n\n{"label": 3, "text": "é", "n": [1]}\n'.encode()
@@ -178,6 +195,11 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "token cache": Reader(
             read_cache, near(cache) | near_tree(json.loads(cache)).map(as_json), RunError
         ),
+        "labels": Reader(
+            read_labels,
+            near(labels_raw) | near_tree(json.loads(labels_raw)).map(sealed_labels),
+            RunError,
+        ),
         "text": Reader(text_of, near(text), DataError, 0.2),
         "lines": Reader(lines_of, near(text), DataError),
         "prompt": Reader(
@@ -194,7 +216,8 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 NAMES = [
     "manifest", "sealed manifest", "JSON", "TOML", "configuration", "metrics", "tensors",
-    "exported model", "sealed configuration", "sealed tokenizer", "token cache", "text", "lines",
+    "exported model", "sealed configuration", "sealed tokenizer", "token cache", "labels", "text",
+    "lines",
     "prompt", "CSV", "TSV", "JSONL", *(f"tokenizer {kind}" for kind in charlm.registry.TOKENIZERS),
 ]  # fmt: skip
 
