@@ -15,6 +15,7 @@ from charlm.generation.decoder import decoder_of
 from charlm.generation.generate import generate
 from charlm.generation.settings import GenerationSettings
 from charlm.loaded import Model
+from charlm.model.adaptive_softmax import AdaptiveSoftmax
 from charlm.model.language_model import LanguageModel
 from charlm.planning import architecture_of, rates_of
 from charlm.runs import checkpoint as checkpoints
@@ -156,6 +157,9 @@ class Assembly:
         m, draws = self.config.model, Draws(self.config.optimisation.seed, 0)
         forget_bias = None if m.forget_bias == AUTO else m.forget_bias
         model = LanguageModel(architecture_of(self.config, self.tokenizer))
+        if isinstance(model.decoder, AdaptiveSoftmax):
+            counts = self.cache.parts["train"].frequencies(self.tokenizer.vocabulary_size)
+            model.decoder.rank(counts, self.tokenizer.grammar.legal)
         return model.initialise(m.init, draws, forget_bias)
 
     def _start_from(self, source: Model) -> None:

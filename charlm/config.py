@@ -10,79 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Self
 
 from charlm import registry
+from charlm.config_model import Model
 from charlm.config_text import Corpus, Tokenizer
 from charlm.settings import AUTO, Setting, fields_of
 
 
 def _probability(help: str) -> Setting:
     return Setting(help, least=0, below=1, auto=True)
-
-
-@dataclass(frozen=True)
-class Model:
-    """ids -> logits."""
-
-    cell: Annotated[str, Setting("the recurrence", choices=tuple(registry.CELLS))] = "lstm"
-    layers: Annotated[int, Setting("stacked layers", least=1, most=64, auto=True)] = AUTO
-    hidden_size: Annotated[int, Setting("hidden units a layer", least=1, most=65536, auto=True)] = (
-        AUTO
-    )
-    embedding_size: Annotated[
-        int, Setting("size of a token's vector", least=1, most=65536, auto=True)
-    ] = AUTO
-    last_hidden_size: Annotated[
-        int, Setting("hidden units of the last layer", least=1, most=65536, auto=True)
-    ] = AUTO
-    tie_weights: Annotated[bool, Setting("decode with the embedding's own weights", auto=True)] = (
-        AUTO
-    )
-    ngram_order: Annotated[
-        int,
-        Setting(
-            "the input has a vector of the last 2, 3, ... N tokens too (1: none)",
-            least=1,
-            most=32,
-            auto=True,
-        ),
-    ] = AUTO
-    ngram_rows: Annotated[
-        int,
-        Setting("vectors that n-grams share, a power of two", least=1, most=2**26, auto=True),
-    ] = AUTO
-    nonlinearity: Annotated[
-        str,
-        Setting(
-            "of --cell rnn, feedforward or conv", choices=("sigmoid", "tanh", "relu"), auto=True
-        ),
-    ] = AUTO
-    context: Annotated[
-        int,
-        Setting(
-            "tokens that a layer of --cell feedforward or conv sees", least=1, most=256, auto=True
-        ),
-    ] = AUTO
-    bias: Annotated[
-        bool, Setting("biases in the recurrent layers (the lecture's equations have none)")
-    ] = True
-    forget_bias: Annotated[
-        float,
-        Setting("what the LSTM's forget gate starts at", least=0, most=100, auto=True),
-    ] = AUTO
-    init: Annotated[
-        str,
-        Setting("initialisation of recurrent weights", choices=tuple(registry.INITIALISATIONS)),
-    ] = "orthogonal"
-    direction: Annotated[
-        str,
-        Setting(
-            "read each document from its beginning, or from its end (PROMPT is then what follows)",
-            choices=("forward", "backward"),
-        ),
-    ] = "forward"
-
-    init_from: Annotated[
-        str | None, Setting("a run to start from: its weights, and its sizes", none=True)
-    ] = None
 
 
 @dataclass(frozen=True)
@@ -262,6 +196,12 @@ class Config:
         in runs older than the setting."""
         given = getattr(self.regularisation, name)
         return 0.0 if given == AUTO else min(given * self.regularisation.dropout, 0.95)
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """Where the clusters of an adaptive softmax begin; () without one."""
+        given = self.model.cutoffs
+        return () if given == AUTO else tuple(map(int, given.split(",")))
 
     @property
     def ngram_order(self) -> int:

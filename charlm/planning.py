@@ -11,11 +11,13 @@ import torch
 from charlm import launched
 from charlm.classifier_settings import SECTION
 from charlm.config import Config
+from charlm.contradictions import needing_validation
 from charlm.errors import RunError, UsageError
 from charlm.model.cells.base import make_cell
+from charlm.model.cluster_ranks import unusual
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture
-from charlm.precedence import Kind, needing_validation, stored_configuration
+from charlm.precedence import Kind, stored_configuration
 from charlm.runs.directory import RunDirectory
 from charlm.settings import AUTO, fields_of
 from charlm.storage.reading import parse_toml
@@ -161,9 +163,21 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
         precision=chosen,
         threads=threads,
         device=device,
+        unusual=int(unusual(tokenizer.grammar.legal).sum()),
     )
     resolved, choices = sizing.resolve(config, facts)
+    _check_clusters(resolved, facts.unusual)
     return Plan(resolved, choices, architecture_of(resolved, tokenizer), facts.train_tokens)
+
+
+def _check_clusters(config: Config, needed: int) -> None:
+    """UsageError where the head of an adaptive softmax has no place for what is spelled with."""
+    if config.cutoffs and config.cutoffs[0] < needed:
+        raise UsageError(
+            f"--cutoffs {config.model.cutoffs}: {needed} tokens stand in other places than most "
+            "(bytes and markers), and they must come before the first cluster",
+            f"Begin with {needed} or more.",
+        )
 
 
 def check_device(name: str) -> None:
@@ -216,8 +230,16 @@ def ends(config: Config) -> tuple[float | None, ...]:
 
 
 def architecture_of(config: Config, tokenizer: Tokenizer) -> Architecture:
-    """The network that a resolved configuration and its tokenizer give."""
+    """The network that a resolved configuration and its tokenizer give.
+
+    UsageError: an adaptive softmax for more tokens than there are.
+    """
     m = config.model
+    if config.cutoffs and config.cutoffs[-1] >= tokenizer.vocabulary_size:
+        raise UsageError(
+            f"--cutoffs {m.cutoffs} reaches beyond a vocabulary of {tokenizer.vocabulary_size:,}",
+            "Give smaller ones, or leave out --softmax adaptive.",
+        )
     return Architecture(
         tokenizer.vocabulary_size,
         m.cell,
@@ -232,6 +254,8 @@ def architecture_of(config: Config, tokenizer: Tokenizer) -> Architecture:
         zoneout=config.zoneout,
         ngram_order=config.ngram_order,
         ngram_rows=config.ngram_rows,
+        softmax=m.softmax,
+        cutoffs=config.cutoffs,
     )
 
 

@@ -52,6 +52,12 @@ TEMPORAL_DROPOUTS = {
     "zoneout": "charlm.model.dropout:zoneout",
 }
 
+# The layer onto the vocabulary.
+SOFTMAXES = {
+    "full": "charlm.model.softmax:FullSoftmax",
+    "adaptive": "charlm.model.adaptive_softmax:AdaptiveSoftmax",
+}
+
 # What a classifier makes of a text's outputs, in as many parts as are named.
 POOLINGS = {
     "last": "charlm.model.pooling:last",

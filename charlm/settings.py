@@ -5,9 +5,11 @@ command-line option, its help, the TOML key, the range check and the error messa
 """
 
 import math
+import re
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from charlm.errors import UsageError
@@ -25,6 +27,7 @@ class Setting:
 
     `least` and `most` are inclusive, `above` and `below` exclusive. `auto` and `none`
     say whether the words "auto" and "none" are values. `choices` closes the set of words.
+    `rising` is of a text: whole numbers from 1, each above the one before, with commas between.
     `identity` is False for what may change when a run is resumed (budget, threads, reports).
     """
 
@@ -37,6 +40,7 @@ class Setting:
     auto: bool = False
     none: bool = False
     identity: bool = True
+    rising: bool = False
 
     def needed(self, kind: type) -> str:
         """The range in words, for messages and help."""
@@ -44,6 +48,8 @@ class Setting:
             words = " | ".join(self.choices)
         elif kind is bool:
             words = "true | false"
+        elif self.rising:
+            words = "rising whole numbers with commas between, as 2000,10000"
         elif kind is str:
             words = "a text"
         else:
@@ -74,6 +80,8 @@ class Setting:
             raise BadValue(self.needed(kind) + (f" (did you mean {near[0]}?)" if near else ""))
         if kind in (int, float) and not self._inside(result):
             raise BadValue(self.needed(kind))
+        if self.rising and not _is_rising(result):
+            raise BadValue(self.needed(kind))
         return result
 
     def _inside(self, number: float) -> bool:
@@ -84,6 +92,13 @@ class Setting:
             and (self.above is None or number > self.above)
             and (self.below is None or number < self.below)
         )
+
+
+def _is_rising(text: str) -> bool:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", text):
+        return False
+    numbers = [int(part) for part in text.split(",")]
+    return all(a < b for a, b in pairwise(numbers))
 
 
 def _convert(value: Any, kind: type) -> Any:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from charlm.classifier_settings import SECTION
 from charlm.config import Config
 from charlm.errors import RunError
@@ -33,6 +35,13 @@ class StoredNetwork:
                 f"{stored.path}: the tokenizer has {self.tokenizer.vocabulary_size} tokens, and "
                 f"the weights have {0 if size is None else len(size)}",
                 "Weights and tokenizer are of different runs; restore them from a copy.",
+            )
+
+        ranks = stored.weights.get("decoder.ranks")
+        if ranks is not None and not np.array_equal(np.sort(ranks), np.arange(len(size))):
+            raise RunError(
+                f"{stored.path}: the ranks of the tokens are not 0 to {len(size) - 1}, each once",
+                "The weights were changed; restore them from a copy.",
             )
 
     _embedding = "embedding.weight"  # a row of it for each token

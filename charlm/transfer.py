@@ -13,6 +13,7 @@ import numpy as np
 from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
 from charlm.loaded import Model
+from charlm.model.cluster_ranks import clusters_for, cutoffs_of
 from charlm.model.ngram_rows import CODES
 from charlm.runs.export import read_model
 from charlm.runs.tensors import Tensors
@@ -24,7 +25,8 @@ _DECIDED = tuple(
     f"model.{name}"
     for name in (
         "cell", "layers", "hidden_size", "last_hidden_size", "embedding_size", "tie_weights",
-        "ngram_order", "ngram_rows", "nonlinearity", "context", "bias", "direction",
+        "softmax", "cutoffs", "ngram_order", "ngram_rows", "nonlinearity", "context", "bias",
+        "direction",
     )
 )  # fmt: skip
 _KIND = "tokenizer.tokenizer"
@@ -107,6 +109,8 @@ def mapped(weights: Mapping[str, Any], source: Tokenizer, target: Tokenizer) -> 
         found[name] = np.empty((len(rows), *array.shape[1:]), array.dtype)
         found[name][known] = array[rows[known]]
         found[name][~known] = array.mean(axis=0, dtype=np.float64)
+    if cutoffs_of(weights):
+        found |= clusters_for(weights, rows, target.grammar.legal)
     if CODES in weights:
         codes = weights[CODES]
         new = codes.max() + 1 + np.arange(len(rows), dtype=codes.dtype)

@@ -15,14 +15,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from benchmarks import generation, starting, training
+from benchmarks import generation, starting, training, vocabulary
 from benchmarks.compare import Result
 from rich.console import Console
 from rich.table import Table
 
 from charlm.training import precision
 
-KINDS = {"training": training.rows, "generation": generation.rows, "starting": starting.rows}
+KINDS = {
+    "training": training.rows,
+    "generation": generation.rows,
+    "starting": starting.rows,
+    "vocabulary": vocabulary.rows,
+}
 
 
 def main() -> None:

@@ -23,7 +23,9 @@ FLOW = (
     {"storage"},  # files, for text and runs
     {
         "config_text",
+        "config_model",
         "config",
+        "contradictions",
         "precedence",
         "adaptation",
         "looking",
@@ -82,7 +84,7 @@ AT_WORK = {
     "classifying",
     "measuring",
 }
-COMPILED = {f"generation/native/{name}.py" for name in ("products", "pointwise", "steps")}
+COMPILED = {f"generation/native/{name}.py" for name in ("products", "pointwise", "output", "steps")}
 
 
 def place(path: Path) -> str:

@@ -38,7 +38,7 @@ class CachedReading:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.grammar, self.settings, self.check = tokenizer.grammar, settings, check
-        self.dtype = model.decoder.bias.dtype
+        self.dtype = model.embedding.weight.dtype
         self.target_nats = TargetNats(model, tokenizer.grammar)
         self._stream = OneStream(model, tokenizer.grammar, tokenizer.boundary_id)
         self.forget()

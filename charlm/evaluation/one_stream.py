@@ -25,7 +25,7 @@ class OneStream:
 
     def __init__(self, model: LanguageModel, grammar: Grammar, boundary_id: int) -> None:
         self.model, self.grammar, self.boundary_id = model, grammar, boundary_id
-        self.device = model.decoder.bias.device
+        self.device = model.device
         self.begin()
 
     def begin(self, before: int | None = None, spelling: int = 0) -> None:

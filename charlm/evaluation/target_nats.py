@@ -8,6 +8,8 @@ training hardly ever met keep a floor, so that every text has finite bits
 (`text.tokenizers.base.Grammar`).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,7 +29,7 @@ class TargetNats:
 
     def __init__(self, model: LanguageModel, grammar: Grammar, temperature: float = 1.0) -> None:
         self.model, self.grammar, self.temperature = model, grammar, temperature
-        self.device = model.decoder.bias.device
+        self.device = model.device
         self.legal = LegalTokens(grammar.legal, self.device)
 
     @torch.no_grad()
@@ -37,19 +39,32 @@ class TargetNats:
         outputs (T, B, H) are the model's; its logits are made and forgotten in parts. A target
         that is illegal where it stands costs infinity.
         """
-        rows = max(1, _MOST_LOGITS // self.model.decoder.bias.numel())
-        flat, before = outputs.flatten(0, 1), states.ravel()
         wanted = torch.from_numpy(targets.ravel().astype(np.int64)).to(self.device)
+        flat, before = outputs.flatten(0, 1), states.ravel()
+        total = torch.zeros(len(wanted), dtype=torch.float64)
+        if self.temperature != 1:
+            # Of the whole distribution, and not of each choice.
+            total = self._costs(lambda part: self._tempered(flat[part], before[part]), wanted)
+        else:
+            for choice in self.model.choices(flat, wanted, self.legal, before):
+                rows = slice(None) if choice.rows is None else choice.rows.cpu()
+                total[rows] += self._costs(choice.logits, choice.targets, len(choice.weight))
+        return self._with_floor(total.numpy().reshape(targets.shape), targets, states)
+
+    def _tempered(self, outputs: Tensor, states: np.ndarray) -> Tensor:
+        return self.legal.restrict(self.model.logits(outputs).div_(self.temperature), states)
+
+    def _costs(
+        self, logits: Callable[[slice], Tensor], targets: Tensor, columns: int | None = None
+    ) -> Tensor:
+        """-log softmax (N,), float64, at targets (N,), of so many logits each (None: V)."""
+        rows = max(1, _MOST_LOGITS // (columns or self.model.architecture.vocabulary_size))
         # One array for all: small ones between the large would keep the memory of those.
-        found = torch.empty(len(flat), dtype=torch.float64)
-        for begin in range(0, len(flat), rows):
+        found = torch.empty(len(targets), dtype=torch.float64)
+        for begin in range(0, len(targets), rows):
             part = slice(begin, begin + rows)
-            logits = self.model.logits(flat[part])
-            if self.temperature != 1:
-                logits /= self.temperature
-            logits = self.legal.restrict(logits, before[part])
-            found[part] = F.cross_entropy(logits, wanted[part], reduction="none")
-        return self._with_floor(found.numpy().reshape(targets.shape), targets, states)
+            found[part] = F.cross_entropy(logits(part), targets[part], reduction="none")
+        return found
 
     def _with_floor(
         self, softmax: np.ndarray, targets: np.ndarray, states: np.ndarray

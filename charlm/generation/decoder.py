@@ -3,7 +3,7 @@
     e = E[id] + those of n-grams           embedding (V, E), model/ngrams.py
     h_l, ... = cell(W_ih e + b_ih, state)  for each layer l; e of the next layer is h_l;
                                            with zoneout p: p * old + (1-p) * new of each part
-    logits = W (P h_L) + b                 W is E itself and P there only where weights are tied
+    logits = W (P h_L) + b                 or as the layer onto the vocabulary has it (output_layer)
 
 A sequence kernel that is called for one step lays its weights out anew each time; here they
 are laid out once, and the first layer's input product, which depends on the token alone,
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from charlm.config import Config
 from charlm.generation.numpy_ops import NumpyOperations
+from charlm.generation.output_layer import output_of
 from charlm.generation.weights import Weights, checked_cell, hidden_sizes
 from charlm.model.cells.base import Cell, State
 from charlm.model.ngram_rows import ngram_rows
@@ -72,10 +73,7 @@ class Decoder:
         if ngram_order > 1:
             self._ngrams = weights["ngrams.weight"]  # (R, E)
             self._codes = weights["ngrams.codes"].astype(np.int64)  # (V,)
-        projection = weights.get("projection.weight")
-        self._projection = None if projection is None else prepare(projection)
-        self._output = prepare(weights.get("decoder.weight", self._embedding))
-        self._output_bias = weights["decoder.bias"]
+        self._output = output_of(weights)
         kept = max(1, FOLDED_FLOATS // self._biases_ih[0].size)
         self._first_input = lru_cache(maxsize=kept)(self._fold)
 
@@ -119,12 +117,7 @@ class Decoder:
 
     def logits(self, state: DecoderState) -> npt.NDArray[np.floating[Any]]:
         """What `state` expects next: (N, V)."""
-        y = self.outputs(state)
-        if self._projection is not None:
-            y = self._ops.linear(y, self._projection)
-        logits: npt.NDArray[np.floating[Any]] = self._ops.linear(y, self._output)
-        logits += self._output_bias
-        return logits
+        return self._output.logits(self.outputs(state))
 
     def feed(
         self, ids: Iterable[int], state: DecoderState

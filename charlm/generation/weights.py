@@ -1,6 +1,7 @@
 """The weights of a stored model: complete, well-shaped, finite, and as its configuration says."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy.typing as npt
 from charlm.config import Config
 from charlm.errors import RunError
 from charlm.model.cells.base import Cell, make_cell
+from charlm.model.cluster_ranks import cluster_size, cutoffs_of
 from charlm.settings import AUTO
 
+Shapes = dict[str, tuple[int, ...]]
 Weights = Mapping[str, npt.NDArray[np.floating[Any]]]  # by the names of model/language_model.py
 
 
@@ -32,7 +35,11 @@ def checked_cell(config: Config, weights: Weights) -> Cell:
         "layers": (len(sizes), m.layers),
         "hidden sizes": (sizes, [m.hidden_size] * (m.layers - 1) + [last]),
         "embedding size": (weights["embedding.weight"].shape[1], m.embedding_size),
-        "tied weights": ("decoder.weight" not in weights, m.tie_weights),
+        "tied weights": (
+            not {"decoder.weight", "decoder.head.weight"} & set(weights),
+            m.tie_weights,
+        ),
+        "cutoffs": (cutoffs_of(weights), config.cutoffs),
         "rows of n-grams": (1 if table is None else table.shape[0], config.ngram_rows),
         "n-grams": (table is not None, config.ngram_order > 1),
     }
@@ -49,7 +56,7 @@ def hidden_sizes(cell: Cell, weights: Weights, bias: bool) -> list[int]:
         if name not in weights or weights[name].ndim != 2:
             raise _damaged(f"The model has no matrix {name}")
     vocabulary, embedding = weights["embedding.weight"].shape
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary, embedding)}
+    shapes: Shapes = {"embedding.weight": (vocabulary, embedding)}
     below = embedding
     sized_by = "weight_hh" if cell.recurrent else "weight_ih"
     while (name := f"layers.{len(sizes)}.{sized_by}") in weights:
@@ -64,11 +71,14 @@ def hidden_sizes(cell: Cell, weights: Weights, bias: bool) -> list[int]:
                 shapes[f"{layer}.{which}"] = (rows,)
         sizes.append(hidden)
         below = hidden
-    if "decoder.weight" in weights:
-        shapes["decoder.weight"] = (vocabulary, below)
-    elif embedding != below:
-        shapes["projection.weight"] = (embedding, below)
-    shapes["decoder.bias"] = (vocabulary,)
+    if cutoffs := cutoffs_of(weights):
+        shapes |= _of_clusters(vocabulary, below, cutoffs)
+    else:
+        if "decoder.weight" in weights:
+            shapes["decoder.weight"] = (vocabulary, below)
+        elif embedding != below:
+            shapes["projection.weight"] = (embedding, below)
+        shapes["decoder.bias"] = (vocabulary,)
     if "ngrams.weight" in weights:
         rows = (weights["ngrams.weight"].shape or (0,))[0]
         if rows & (rows - 1):
@@ -91,6 +101,17 @@ def hidden_sizes(cell: Cell, weights: Weights, bias: bool) -> list[int]:
         if not np.isfinite(tensor).all():
             raise _damaged(f"{name} holds numbers that are not finite")
     return sizes
+
+
+def _of_clusters(vocabulary: int, size: int, cutoffs: tuple[int, ...]) -> Shapes:
+    """What an adaptive softmax after `size` units has (`model.adaptive_softmax`)."""
+    head = cutoffs[0] + len(cutoffs)
+    found: Shapes = {"decoder.head.weight": (head, size), "decoder.head.bias": (head,)}
+    for number, (begin, end) in enumerate(pairwise([*cutoffs, vocabulary]), start=1):
+        reduced = cluster_size(size, number)
+        found[f"decoder.tail.{number - 1}.0.weight"] = (reduced, size)
+        found[f"decoder.tail.{number - 1}.1.weight"] = (end - begin, reduced)
+    return found | {"decoder.ranks": (vocabulary,)}
 
 
 def _damaged(what: str) -> RunError:

@@ -129,13 +129,14 @@ class Classifier(nn.Module):
     def layer_groups(self) -> list[list[str]]:
         """Names of the weights, group by group from the top: heads, layers, embedding.
 
-        The vectors of n-grams are in none: they stay as the language model learned them.
+        The vectors of n-grams are in none, nor what is not learned: they stay as the language
+        model has them.
         """
         layers = self.architecture.encoder.layers
         groups: list[list[str]] = [[] for _ in range(layers + 2)]
-        for name, _ in self.named_parameters():
+        for name, weight in self.named_parameters():
             parts = name.split(".")
-            if parts[0] == "encoders" and parts[2] == "ngrams":
+            if not weight.requires_grad or (parts[0] == "encoders" and parts[2] == "ngrams"):
                 continue
             place = 0
             if parts[0] == "encoders" and parts[2] == "layers":

@@ -1,20 +1,24 @@
 """ids -> logits: embedding, a stack of recurrent layers, a (tied) decoder."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from charlm import registry
 from charlm.draws import Draws
 from charlm.model import dropout
 from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates
 from charlm.model.initialisation import fill_uniform
+from charlm.model.legal import LegalTokens
 from charlm.model.ngrams import NgramEmbedding
+from charlm.model.softmax import Choice, Softmax
 from charlm.model.stack import Border, RecurrentStack, StackState
 
 _MANY_TOKENS = 1000  # characters stay below, words and pieces of words do not
@@ -26,7 +30,8 @@ class Architecture:
 
     last_hidden_size: of the last layer, None: as the others. zoneout: the share of the old state
     that stays at each step, as it is measured and drawn from (`model.dropout.expectation`).
-    ngram_order, ngram_rows: of `model.ngrams`; 1: there are none.
+    ngram_order, ngram_rows: of `model.ngrams`; 1: there are none. softmax: the layer onto the
+    vocabulary; cutoffs: where the clusters of an adaptive one begin (`model.adaptive_softmax`).
     """
 
     vocabulary_size: int
@@ -42,6 +47,8 @@ class Architecture:
     zoneout: float = 0.0
     ngram_order: int = 1
     ngram_rows: int = 1
+    softmax: str = "full"
+    cutoffs: tuple[int, ...] = ()
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -120,6 +127,11 @@ class Encoder(nn.Module):
             layer.initialise(init, generator, cell.initial_bias(layer.hidden_size))
 
     @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.embedding.weight.device
+
+    @property
     def tables(self) -> list[nn.Parameter]:
         """The weights of which a step reads few rows: their gradients are sparse."""
         return [] if self.ngrams is None else [self.ngrams.weight]
@@ -185,11 +197,12 @@ class LanguageModel(Encoder):
         y_t = W_hy (P h_t) + b           logits (V,), the lecture's W_{h,y}
 
     Tied (Inan et al. 2017; Press & Wolf 2017): W_hy is the embedding matrix, and P a learned
-    projection (E, H) where the sizes differ. Untied: W_hy (V, H) is its own, without P.
-    `logits` makes logits of outputs, so that a caller can take them in parts.
+    projection (E, H) where the sizes differ. Untied: W_hy (V, H) is its own, without P; or the
+    layer is another of registry.SOFTMAXES. `logits` and `choices` take outputs, so that a caller
+    can have them in parts.
     """
 
-    decoder: "Decoder"
+    decoder: Softmax
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
@@ -197,42 +210,32 @@ class LanguageModel(Encoder):
         self.projection: nn.Linear | None = None
         if a.tie_weights and a.embedding_size != a.output_size:
             self.projection = nn.Linear(a.output_size, a.embedding_size, bias=False)
-        self.decoder = Decoder(a.vocabulary_size, None if a.tie_weights else a.output_size)
+        make = registry.resolve(registry.SOFTMAXES, a.softmax)
+        self.decoder = make(a.vocabulary_size, a.output_size, a.tie_weights, a.cutoffs)
 
     def _draw(self, init: str, generator: torch.Generator, forget_bias: float | None) -> None:
         super()._draw(init, generator, forget_bias)
-        bound = 1 / math.sqrt(self.architecture.output_size)
         if self.projection is not None:
+            bound = 1 / math.sqrt(self.architecture.output_size)
             fill_uniform(self.projection.weight, bound, generator)
-        if self.decoder.weight is not None:
-            fill_uniform(self.decoder.weight, bound, generator)
-        self.decoder.bias.zero_()
+        self.decoder.draw(generator)
 
-    def vocabulary_layer(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """outputs (..., H) -> P h (..., E), W_hy (V, E) and b (V,): logits are P h W_hy^T + b.
-
-        The first is in the dtype of the products, the others are parameters.
-        """
-        bias = self.decoder.bias
-        precision = self.precision if bias.dtype == torch.float32 else bias.dtype
-        outputs = outputs.to(precision)
-        if self.projection is not None:
-            outputs = F.linear(outputs, self.projection.weight.to(precision))
-        weight = self.embedding.weight if self.decoder.weight is None else self.decoder.weight
-        return outputs, weight, bias
+    def choices(
+        self, outputs: Tensor, targets: Tensor, legal: LegalTokens, states: np.ndarray
+    ) -> Iterator[Choice]:
+        """The softmaxes that choose targets (N,) in states (N,) after outputs (N, H)."""
+        shared = self.embedding.weight
+        return self.decoder.choices(self._decoded(outputs), shared, targets, legal, states)
 
     def logits(self, outputs: Tensor) -> Tensor:
         """outputs (..., H) -> logits (..., V), in fp32 (or fp64)."""
-        projected, weight, bias = self.vocabulary_layer(outputs)
-        return F.linear(projected, weight.to(projected.dtype)).to(bias.dtype) + bias
+        return self.decoder.logits(self._decoded(outputs), self.embedding.weight)
 
-
-class Decoder(nn.Module):
-    """W_hy (V, H) and b (V,); without W_hy where it is tied to the embedding."""
-
-    def __init__(self, vocabulary_size: int, input_size: int | None) -> None:
-        super().__init__()
-        self.weight: nn.Parameter | None = None
-        if input_size is not None:
-            self.weight = nn.Parameter(torch.empty(vocabulary_size, input_size))
-        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+    def _decoded(self, outputs: Tensor) -> Tensor:
+        """P h (..., E), or h itself, in the dtype of the products."""
+        dtype = self.embedding.weight.dtype
+        precision = self.precision if dtype == torch.float32 else dtype
+        outputs = outputs.to(precision)
+        if self.projection is not None:
+            outputs = F.linear(outputs, self.projection.weight.to(precision))
+        return outputs

@@ -43,6 +43,13 @@ class Part:
     counts: TextCounts
     source_bits: float | None = None  # of all its text, where they are known
 
+    def frequencies(self, vocabulary_size: int) -> npt.NDArray[np.int64]:
+        """(V,) how often each token is there."""
+        found = np.zeros(vocabulary_size, np.int64)
+        for begin in range(0, len(self.ids), _BLOCK):
+            found += np.bincount(self.ids[begin : begin + _BLOCK], minlength=vocabulary_size)
+        return found
+
 
 def ids_path(folder: Path, part: str) -> Path:
     """Where the ids of `part` are."""

@@ -35,7 +35,7 @@ class LanguageModelling:
     ) -> None:
         self.model, self.batches, self.rates, self.seed = model, batches, rates, seed
         self.activation, self.temporal_activation = activation, temporal_activation
-        self.device = model.decoder.bias.device
+        self.device = model.device
         self.legal = LegalTokens(batches.grammar.legal, self.device)
         self.forget()
 

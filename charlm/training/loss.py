@@ -1,6 +1,6 @@
 """The loss: mean cross-entropy of the next token, in nats.
 
-The layer onto the vocabulary and the softmax are one function, which takes the places of a
+A layer onto the vocabulary and its softmax are one function, which takes the places of a
 window in chunks: of V logits a place, only a chunk's are ever held, and their gradient is made
 while they are there. At 33,000 words and 1,000 places: 32 MiB, and not 130 several times over.
 """
@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from charlm.model.language_model import LanguageModel
 from charlm.model.legal import LegalTokens
+from charlm.model.softmax import Choice, restricted
 
 CHUNK_LOGITS = 2**23  # held at once: 32 MiB in fp32
 
@@ -22,18 +23,23 @@ def cross_entropy(
     model: LanguageModel, outputs: Tensor, targets: Tensor, legal: LegalTokens, states: np.ndarray
 ) -> Tensor:
     """-log p(target) averaged over outputs (T, B, H), targets (T, B) and their states (T, B)."""
-    projected, weight, bias = model.vocabulary_layer(outputs.flatten(0, 1))
-    loss: Tensor = _LinearCrossEntropy.apply(
-        projected, weight, bias, targets.flatten(), legal, states.ravel()
-    )
-    return loss
+    choices = model.choices(outputs.flatten(0, 1), targets.flatten(), legal, states.ravel())
+    first, *others = (_cost(choice, targets.numel()) for choice in choices)
+    return sum(others, first)
+
+
+def _cost(choice: Choice, places: int) -> Tensor:
+    """What a choice adds to the mean over so many places."""
+    x, weight, bias, targets, legal, states, _ = choice
+    found: Tensor = _LinearCrossEntropy.apply(x, weight, bias, targets, legal, states, places)
+    return found
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """mean over n of -log softmax(x_n W^T + b)[target_n], the softmax over what is legal.
+    """1/M sum over n of -log softmax(x_n W^T + b)[target_n], the softmax over what is legal.
 
-    x (N, E) in the dtype of the products; W (V, E), b (V,), the logits and the loss in that
-    of the parameters. d loss / d logits = (softmax - one-hot of the target) / N.
+    x (N, E) in the dtype of the products; W (K, E), b (K,), the logits and the loss in that
+    of the parameters. d loss / d logits = (softmax - one-hot of the target) / M.
     """
 
     @staticmethod
@@ -41,24 +47,28 @@ class _LinearCrossEntropy(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         weight: Tensor,
-        bias: Tensor,
+        bias: Tensor | None,
         targets: Tensor,
-        legal: LegalTokens,
-        states: np.ndarray,
+        legal: LegalTokens | None,
+        states: np.ndarray | None,
+        places: int,
     ) -> Tensor:
         wanted = any(ctx.needs_input_grad)
-        N, V = len(x), len(bias)
+        N, K = len(x), len(weight)
         narrow_weight = weight.to(x.dtype)
-        total = bias.new_zeros(())
-        d_weight, d_bias = torch.empty(0), torch.empty(0)  # N times theirs
+        total = weight.new_zeros(())
+        d_weight, d_bias = torch.empty(0), torch.empty(0)  # M times theirs
+        if wanted and not N:
+            d_weight = torch.zeros_like(weight)
         dx = torch.empty_like(x)
-        rows = max(1, CHUNK_LOGITS // V)
+        rows = max(1, CHUNK_LOGITS // K)
         for begin in range(0, N, rows):
             part = slice(begin, begin + rows)
-            logits = legal.logits(x[part] @ narrow_weight.T, bias, states[part])
+            products = x[part] @ narrow_weight.T
+            logits = restricted(products, weight, bias, legal, states, part)
             target = targets[part].unsqueeze(1)
             d_logits = torch.softmax(logits, dim=1)
-            # log sum exp(y) = y_max - log p_max, as p_max is at least 1/V: torch's softmax is
+            # log sum exp(y) = y_max - log p_max, as p_max is at least 1/K: torch's softmax is
             # many times as fast as its exp and logsumexp, and amax as its max.
             norm = logits.amax(1, keepdim=True) - d_logits.amax(1, keepdim=True).log()
             total += (norm - logits.gather(1, target)).sum()
@@ -69,17 +79,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
             dx[part] = narrow @ narrow_weight
             if begin:
                 d_weight += narrow.T @ x[part]
-                d_bias += d_logits.sum(0)
             else:
-                d_weight, d_bias = (narrow.T @ x[part]).to(bias.dtype), d_logits.sum(0)
-        ctx.count = N
+                d_weight = (narrow.T @ x[part]).to(weight.dtype)
+            if bias is not None:
+                d_bias = d_bias + d_logits.sum(0) if begin else d_logits.sum(0)
+        ctx.places, ctx.biased = places, bias is not None
         ctx.save_for_backward(dx, d_weight, d_bias)
-        return total / N
+        return total / places
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         dx, d_weight, d_bias = ctx.saved_tensors
-        scale = grad / ctx.count  # never rounded to the dtype of the products
+        scale = grad / ctx.places  # never rounded to the dtype of the products
         dx = (dx.to(scale.dtype) * scale).to(dx.dtype)
-        return dx, d_weight.mul_(scale), d_bias * scale, None, None, None
+        d_bias = d_bias * scale if ctx.biased else None
+        return dx, d_weight.mul_(scale), d_bias, None, None, None, None

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from charlm.config import Config
+from charlm.contradictions import OWN_WARM_UP
 from charlm.errors import DataError
 from charlm.model.cells.base import Cell, make_cell
-from charlm.precedence import OWN_WARM_UP
 from charlm.settings import AUTO
 from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.usual_rates import BY_GRADIENT_ALONE, REFERENCE_WIDTH, usual_rate
+from charlm.training.vocabulary_sizing import columns, cutoffs_for, shared_with_vocabulary
 
 # Measured on Tiny Shakespeare (1.0 M characters) with 2 cores: scripts/RECORDS.md.
 _REFERENCE_WORK = 20e3  # 1e9 operations in the budget for which that width is best
@@ -30,7 +31,6 @@ _WEIGHT_DECAY = {
 }
 
 _LARGE_VOCABULARY = 1000  # from here on its layer costs more than the recurrence
-_LARGEST_EMBEDDING = 512
 
 MINIMUM_TOKENS = 16  # fewer cannot be split into streams and steps at all
 _DEFAULT_MINUTES = 5.0
@@ -46,6 +46,7 @@ class Facts:
     precision: str  # the better one on this machine
     threads: int
     device: str
+    unusual: int = 0  # tokens that are legal in other places than most
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,11 @@ class _Resolution:
             self._set("model.context", self._cell().gates, "some words or letters")
         self._set("model.layers", 1, "one wide layer learns most per minute")
         large = self.facts.vocabulary_size >= _LARGE_VOCABULARY
+        if self.config.model.softmax == "adaptive":
+            cutoffs = cutoffs_for(self.facts.vocabulary_size, self.facts.unusual)
+            reason = f"a vocabulary of {self.facts.vocabulary_size:,}"
+            self._set("model.cutoffs", cutoffs, reason)
+            self._set("model.tie_weights", False, "clusters have vectors of their own sizes")
         embedding = self._hidden_size(large)
         hidden = self.config.model.hidden_size
         tied = self.config.model.tie_weights
@@ -173,7 +179,10 @@ class _Resolution:
             width = REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT
             reason = f"{minutes:g} min at {facts.rate:.0f} GFLOP/s"
             if large:
-                width, embedding = self._shared_with_vocabulary(width)
+                tied = self.config.model.softmax == "full"
+                width, embedding = shared_with_vocabulary(
+                    width, self._columns(), self._cell().gates, tied
+                )
                 reason += f", shared with {facts.vocabulary_size:,} tokens"
         # A text much smaller than the network is learned by heart.
         most = 32 * math.sqrt(facts.train_tokens / 1000)
@@ -181,19 +190,6 @@ class _Resolution:
             width, reason = most, f"only {facts.train_tokens:,} tokens to train on"
         self._set("model.hidden_size", _round_width(width), reason)
         return embedding
-
-    def _shared_with_vocabulary(self, width: float) -> tuple[float, int]:
-        """Hidden and embedding size that cost about what `width` alone would with few tokens.
-
-        Two thirds of it go to the layer onto the vocabulary: 6 E V operations a token against
-        6 G H (H + E) of the recurrence.
-        """
-        vocabulary, gates = self.facts.vocabulary_size, self._cell().gates
-        cost = 6.0 * (4 * width * (width + 64) + 300 * width)  # at character level, an LSTM
-        share = 2 / 3 * cost / (6 * vocabulary)
-        embedding = min(_LARGEST_EMBEDDING, max(64, 32 * round(share / 32)))
-        rest = max(cost - 6 * embedding * vocabulary, cost / 3) / (6 * gates)
-        return (math.sqrt(embedding**2 + 4 * rest) - embedding) / 2, embedding
 
     def _regularisation(self) -> None:
         passes = self._expected_epochs()
@@ -245,7 +241,10 @@ class _Resolution:
             h * (i + (h if cell.recurrent else 0)) for h, i in zip(sizes, below, strict=True)
         )
         width = m.embedding_size if m.tie_weights else last
-        return 6.0 * (recurrent + width * self.facts.vocabulary_size)
+        return 6.0 * (recurrent + width * self._columns())
+
+    def _columns(self) -> float:
+        return columns(self.facts.vocabulary_size, self.config.cutoffs)
 
     def _optimisation(self) -> None:
         o = self.config.optimisation

@@ -1,10 +1,10 @@
 """A whole training step, against the plain PyTorch way."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
 from benchmarks.compare import Result, compare
 from benchmarks.plain import CELLS, PlainModel, detached
@@ -43,7 +43,8 @@ def training_step(
     cell: str, layers: int, hidden: int, vocabulary: int, batch: int, bptt: int, steps: int, n: int
 ) -> Result:
     """A whole step: forward, backward, clipping, update; locked and recurrent dropout on."""
-    batches, step = our_step(cell, layers, hidden, vocabulary, batch, bptt)
+    shape = Shape(cell, layers, hidden, vocabulary, batch, bptt)
+    step, plain_step = our_step(shape), their_step(shape)
 
     def ready(ours: bool) -> None:
         """Memory as a run of charlm has it after its first step; the plain way as it comes."""
@@ -55,58 +56,86 @@ def training_step(
         for number in range(steps):
             step(number)
 
-    plain_model = PlainModel(vocabulary, hidden, layers, cell)
-    plain_optimizer = torch.optim.Adam(plain_model.parameters(), lr=1e-3)
-
     def plain() -> None:
-        state = None
-        for step in range(steps):
-            window = batches.window(step)
-            plain_optimizer.zero_grad()
-            logits, state = plain_model(window.inputs, state)
-            state = detached(state)
-            loss = nn.functional.cross_entropy(logits.flatten(0, 1), window.targets.flatten())
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(plain_model.parameters(), 1.0)
-            plain_optimizer.step()
+        for number in range(steps):
+            plain_step(number)
 
     what = f"training step, {cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}"
     return compare(what, "tokens/s", steps * batch * bptt, ours, plain, n, ready=ready)
 
 
-def our_step(
-    cell: str, layers: int, hidden: int, vocabulary: int, batch: int, bptt: int
-) -> tuple[StreamBatches, Callable[[int], None]]:
-    """charlm's step number n, and the windows that it reads."""
-    ids = np.random.default_rng(0).integers(0, vocabulary, 200_000).astype(np.uint32)
-    model = LanguageModel(Architecture(vocabulary, cell, layers, hidden, hidden, False))
+class Shape(NamedTuple):
+    """What a step is of."""
+
+    cell: str
+    layers: int
+    hidden: int
+    vocabulary: int
+    batch: int
+    bptt: int
+    cutoffs: tuple[int, ...] = ()  # of an adaptive softmax
+
+    def batches(self) -> StreamBatches:
+        """Windows of a text in which the n-th token is seen 1/n times as often as the first."""
+        chances = 1 / np.arange(1, self.vocabulary + 1)
+        places = np.random.default_rng(0).random(200_000) * chances.sum()
+        ids = np.searchsorted(chances.cumsum(), places).astype(np.uint32)
+        grammar = free_grammar(self.vocabulary)
+        begin = np.zeros(1, np.int64)
+        return StreamBatches(ids, begin, 0, grammar, self.batch, self.bptt, 0.0, 1)
+
+
+def our_step(shape: Shape) -> Callable[[int], None]:
+    """charlm's step number n."""
+    cell, layers, hidden, vocabulary, *_, cutoffs = shape
+    softmax = "adaptive" if cutoffs else "full"
+    architecture = Architecture(
+        vocabulary, cell, layers, hidden, hidden, False, softmax=softmax, cutoffs=cutoffs
+    )
+    model = LanguageModel(architecture)
     model.initialise("orthogonal", Draws(1, 0))
     if precision.probe().best == "bf16":
         model.precision = torch.bfloat16
-    grammar = free_grammar(vocabulary)
-    batches = StreamBatches(ids, np.zeros(1, np.int64), 0, grammar, batch, bptt, 0.0, 1)
     rates = DropoutRates(input=0.2, inter_layer=0.2, output=0.2, temporal=0.2)
-    task = LanguageModelling(model, batches, rates, 1)
-    optimizer = adamw(model.named_parameters(), 1e-3, 0.1)
+    task = LanguageModelling(model, shape.batches(), rates, 1)
+    optimizer = adamw(model.dense(), 1e-3, 0.1)
     parameters = list(model.parameters())
 
     def step(number: int) -> None:
         gradient(task, parameters, optimizer, 1.0, number, Ranks())
         update(optimizer, 1e-3)
 
-    return batches, step
+    return step
+
+
+def their_step(shape: Shape) -> Callable[[int], None]:
+    """The plain way's step number n; the first begins anew."""
+    model = PlainModel(shape.vocabulary, shape.hidden, shape.layers, shape.cell, shape.cutoffs)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    batches, carried = shape.batches(), [None]
+
+    def step(number: int) -> None:
+        window = batches.window(number)
+        optimizer.zero_grad()
+        loss, state = model.loss(window.inputs, window.targets, carried[0] if number else None)
+        carried[0] = detached(state)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return step
 
 
 def profile() -> Iterator[tuple[str, str]]:
     """Where a step goes: a title and torch's table of its operations, for each network."""
-    shapes = [(cell, 2, 512, 65, 64, 64) for cell in CELLS] + [("lstm", 2, 200, 33_278, 20, 35)]
-    for shape in shapes:
-        _, step = our_step(*shape)
+    shapes = [Shape(cell, 2, 512, 65, 64, 64) for cell in CELLS]
+    for shape in [*shapes, Shape("lstm", 2, 200, 33_278, 20, 35)]:
+        step = our_step(shape)
         step(0)
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
             step(1)
         table = found.key_averages().table(
             sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=36
         )
-        cell, layers, hidden, vocabulary, batch, bptt = shape
+        cell, layers, hidden, vocabulary, batch, bptt, _ = shape
         yield f"{cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}", table

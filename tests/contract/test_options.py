@@ -70,7 +70,7 @@ _ADAPTING = (
 MORE = {
     "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
     "--forget-bias --context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
-    "--ngram-order --ngram-rows --ngram-lr --canaries "
+    "--ngram-order --ngram-rows --ngram-lr --canaries --softmax --cutoffs "
     "--no-tensorboard",
     "generate": f"--no-greedy --encoding --errors --precision --dynamic --cache {_ADAPTING}",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --temperature --tune "
@@ -132,6 +132,7 @@ VERBS_NOT_YET = ""
 CHOICES = {
     "TOKENIZERS": "char byte word unigram bpe",
     "CELLS": "lstm gru gru-cho rnn feedforward conv",
+    "SOFTMAXES": "full adaptive",
     "TEMPORAL_DROPOUTS": "variational weight-drop zoneout",
     "INITIALISATIONS": "default orthogonal identity uniform",
     "OPTIMIZERS": "sgd nt-asgd rmsprop adam adamw",
@@ -141,6 +142,7 @@ CHOICES = {
 CHOICES_NOT_YET = {
     "TOKENIZERS": "",
     "CELLS": "",
+    "SOFTMAXES": "",
     "TEMPORAL_DROPOUTS": "",
     "INITIALISATIONS": "",
     "OPTIMIZERS": "",
@@ -165,6 +167,7 @@ DEFAULTS = {
         "--ema": "none", "--variable-bptt": "False", "--tensorboard": "False",
         "--corpus": "none", "--reset-probability": "0.03", "--canaries": "0", "--bias": "True",
         "--activation-penalty": "0", "--temporal-activation-penalty": "0",
+        "--softmax": "full",
         **dict.fromkeys(
             ("--layers", "--hidden-size", "--embedding-size", "--tie-weights", "--vocab-size",
              "--min-count", "--word-split", "--word-oov",
@@ -175,7 +178,7 @@ DEFAULTS = {
              "--threads", "--device", "--minutes", "--eval-every", "--report-every",
              "--last-hidden-size", "--nonlinearity", "--context",
              "--forget-bias", "--embedding-dropout",
-             "--ngram-order", "--ngram-rows", "--ngram-lr"),
+             "--ngram-order", "--ngram-rows", "--ngram-lr", "--cutoffs"),
             "auto",
         ),
     },

@@ -176,6 +176,11 @@ def test_unknown_word_is_answered_with_the_nearest(
         ("--ngram-order", "1", "--ngram-rows", "64"),
         ("--ngram-order", "1", "--ngram-lr", "0.1"),
         ("--ngram-rows", "48"),
+        ("--cutoffs", "200,250"),
+        ("--softmax", "adaptive", "--tie-weights"),
+        ("--softmax", "adaptive", "--cutoffs", "250,200"),
+        ("--softmax", "adaptive", "--cutoffs", "nan"),
+        ("--softmax", "adaptive", "--cutoffs", "0,200"),
     ],
 )
 def test_option_that_the_rest_cannot_use_is_refused(

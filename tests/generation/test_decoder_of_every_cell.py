@@ -36,6 +36,10 @@ ARCHITECTURES = {
     "n-grams, tied, zoneout": {
         "cell": "gru", "ngram_order": 2, "ngram_rows": 8, "tie_weights": True, "zoneout": 0.3,
     },
+    "adaptive softmax": {"cell": "lstm", "softmax": "adaptive", "cutoffs": "2,5"},
+    "adaptive softmax of one cluster, a smaller last layer": {
+        "cell": "gru", "softmax": "adaptive", "cutoffs": "3", "last_hidden_size": 4,
+    },
     "zoneout, LSTM": {"cell": "lstm", "zoneout": 0.3},
     "zoneout, GRU": {"cell": "gru", "zoneout": 0.3},
 }  # fmt: skip
@@ -62,6 +66,8 @@ def model_of(config):
         for p in model.parameters():
             if p.requires_grad:
                 p.normal_(0, 0.5, generator=generator)
+    if config.cutoffs:
+        model.decoder.rank(np.array([3, 1, 4, 1, 5, 9, 2]), np.ones((1, V), np.bool_))
     return model
 
 
@@ -107,7 +113,7 @@ def test_biases_must_be_there_just_where_the_configuration_has_them(there, confi
 @pytest.mark.parametrize(
     "wrong",
     [{"layers": 3}, {"hidden_size": 5}, {"last_hidden_size": 3}, {"embedding_size": 4},
-     {"tie_weights": True}],
+     {"tie_weights": True}, {"softmax": "adaptive", "cutoffs": "3"}],
     ids=lambda wrong: next(iter(wrong)),
 )  # fmt: skip
 def test_weights_of_another_shape_than_the_configuration_has_are_refused(wrong):
@@ -138,3 +144,26 @@ def test_damaged_n_grams_are_refused(name, tensor):
         decoder_of(config, weights)
     with pytest.raises(RunError):
         decoder_of(config_of(cell="lstm"), weights_of(model_of(config)))
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("decoder.ranks", None),
+        ("decoder.head.weight", None),
+        ("decoder.tail.0.0.weight", np.zeros((2, H), np.float32)),
+        ("decoder.tail.1.1.weight", np.zeros((3, 1), np.float32)),
+        ("decoder.tail.0.1.weight", np.float32(1)),
+        ("decoder.bias", np.zeros(V, np.float32)),
+    ],
+    ids=["no ranks", "no head", "larger vectors", "more tokens", "no axes", "of a full one"],
+)
+def test_damaged_clusters_are_refused(name, tensor):
+    config = config_of(**ARCHITECTURES["adaptive softmax"])
+    weights = weights_of(model_of(config))
+    if tensor is None:
+        del weights[name]
+    else:
+        weights[name] = np.asarray(tensor)
+    with pytest.raises(RunError):
+        decoder_of(config, weights)

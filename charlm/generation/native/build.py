@@ -23,7 +23,7 @@ from charlm.storage.atomic import write_atomically
 Say = Callable[[str], None]
 Run = Callable[..., None]  # `steps.run`
 
-_SOURCES = ("layout", "products", "pointwise", "steps", "build")
+_SOURCES = ("layout", "products", "pointwise", "output", "steps", "build")
 _INTEGER, _POINTER, _DOUBLE = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
 _ARGUMENTS = [*[_POINTER] * 2, *[_INTEGER] * 3, *[_POINTER] * 12, *[_DOUBLE] * 2]
 _LIMIT = 1 << 24  # bytes of a stored file; it has some 40,000

@@ -1,8 +1,9 @@
 """Where everything of a packed model lies: numbers by name, shared by NumPy and compiled code.
 
-A model is four arrays: `numbers` (int64; a header, then a row a layer), `weights` (words of two
-bf16, in tiles), `floats` (biases) and `table` (V rows: what the first layer makes of each token,
-or, where that would be too much, embeddings). A stream has a row of `state` and one of `scratch`.
+A model is four arrays: `numbers` (int64; a header, a row a layer, a row a cluster), `weights`
+(words of two bf16, in tiles), `floats` (biases) and `table` (V rows: what the first layer makes of
+each token, or, where that would be too much, embeddings). A stream has a row of `state` and one
+of `scratch`.
 Whatever a product writes is padded to whole tiles, whatever it reads to whole vectors.
 """
 
@@ -39,6 +40,11 @@ LSTM, GRU, GRU_CHO, RNN_SIGMOID, RNN_TANH, RNN_RELU = range(6)
     OUTPUT_PAIRS,
     OUTPUT_TILES,
     OUTPUT_BIAS,
+    OUTPUT_AT,  # in scratch: what that gives; LOGITS_AT unless there are clusters
+    CLUSTERS,  # of an adaptive softmax, 0 where there is none
+    FREQUENT,  # the tokens that are in none
+    PLACES,  # in floats: of each token's logit, after OUTPUT_AT
+    REDUCED_AT,  # in scratch: P x of a cluster
     NGRAM_ORDER,  # 1: there are none
     NGRAM_ROWS,
     NGRAM_TABLE,  # in floats
@@ -47,7 +53,7 @@ LSTM, GRU, GRU_CHO, RNN_SIGMOID, RNN_TANH, RNN_RELU = range(6)
     HISTORY_AT,  # in a stream's state: the codes of the tokens before, newest first
     VECTOR_AT,  # in scratch: the sum of the n-grams' vectors
     HEADER,
-) = range(31)
+) = range(36)
 
 # The row of a layer.
 (
@@ -67,6 +73,19 @@ LSTM, GRU, GRU_CHO, RNN_SIGMOID, RNN_TANH, RNN_RELU = range(6)
     CANDIDATE_BIAS,
     LAYER,
 ) = range(15)
+
+# The row of a cluster.
+(
+    REDUCE,  # P in weights
+    REDUCE_TILES,
+    INSIDE,  # W in weights
+    INSIDE_PAIRS,
+    INSIDE_TILES,
+    INSIDE_AT,  # in scratch, after OUTPUT_AT
+    INSIDE_SIZE,  # tokens
+    NO_BIAS,  # zeros in floats, for both
+    CLUSTER,
+) = range(9)
 
 
 def padded(size: int, to: int) -> int:

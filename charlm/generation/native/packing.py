@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.generation.native import layout as m
+from charlm.generation.native.output_packing import output_layer
+from charlm.generation.native.tiles import tiled
 from charlm.model.cells.base import Cell
 
 CODES = {"lstm": m.LSTM, "gru": m.GRU, "gru-cho": m.GRU_CHO}
@@ -35,22 +37,6 @@ def code_of(cell: Cell) -> int | None:
     if cell.name == "rnn":
         return RNN_CODES.get(getattr(cell, "nonlinearity", ""))
     return CODES.get(cell.name)
-
-
-def narrowed(weight: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
-    """float32 -> bf16, to the nearest, ties to even: the upper half of its bits."""
-    bits = np.ascontiguousarray(weight, np.float32).view(np.uint32)
-    # Half a unit of what is kept, less one where the last bit kept is even.
-    return ((bits + (((bits >> 16) & 1) + 0x7FFF)) >> 16).astype(np.uint16)
-
-
-def tiled(weight: npt.NDArray[Any], reads: int) -> npt.NDArray[np.uint32]:
-    """W (J, K) -> (tiles, reads/2, LANES) words of two bf16 each (`products`); the rest zeros."""
-    outputs, inputs = weight.shape
-    whole = np.zeros((m.padded(outputs, m.LANES), reads), np.uint16)
-    whole[:outputs, :inputs] = narrowed(weight)
-    words = whole.view("<u4").reshape(-1, m.LANES, reads // 2)
-    return np.ascontiguousarray(words.transpose(0, 2, 1))
 
 
 class _Joined:
@@ -156,10 +142,9 @@ def pack(
         header[m.PROJECTION_TILES] = projected // m.LANES
         header[m.PROJECTION_BIAS] = bias(np.zeros(0), projected // m.LANES)
         part = m.padded(len(projection), m.WIDTH)
-    outputs = m.padded(vocabulary, m.LANES)
-    header[m.OUTPUT] = words.add(tiled(weights.get("decoder.weight", embedding), part))
-    header[m.OUTPUT_PAIRS], header[m.OUTPUT_TILES] = part // 2, outputs // m.LANES
-    header[m.OUTPUT_BIAS] = bias(weights["decoder.bias"], outputs // m.LANES)
+    output = output_layer(weights, part, words.add, floats.add, bias)
+    for where, value in output.header.items():
+        header[where] = value
 
     hidden = int(layers[:, m.PART].max())
     scratch = 0
@@ -170,12 +155,16 @@ def pack(
         (m.N_AT, m.padded(hidden, m.LANES)),
         (m.OLD_AT, hidden * len(cell.state_names)),
         (m.PROJECTED_AT, projected),
-        (m.LOGITS_AT, outputs),
-        (m.MASS_AT, outputs),
+        (m.LOGITS_AT, output.logits),
+        (m.MASS_AT, output.logits),
+        (m.REDUCED_AT, output.reduced),
         (m.VECTOR_AT, vector),
+        (m.OUTPUT_AT, output.made),
     ):
         header[where] = scratch
         scratch += width
+    if not output.made:
+        header[m.OUTPUT_AT] = header[m.LOGITS_AT]
     header[m.SCRATCH_STEP] = scratch
     if folded:
         made = embedding @ weights["layers.0.weight_ih"].T
@@ -184,7 +173,7 @@ def pack(
     else:
         table = _rows(embedding, m.padded(embedding.shape[1], m.WIDTH))
     header[m.TABLE_STEP] = table.shape[1]
-    numbers = np.concatenate([header, layers.ravel()])
+    numbers = np.concatenate([header, layers.ravel(), output.clusters.ravel()])
     return Packed(numbers, words.whole(), floats.whole(), table, state, scratch)
 
 

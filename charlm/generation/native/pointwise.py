@@ -91,6 +91,13 @@ def copy(to: Any, source: Any, count: Any) -> None:
 
 
 @compiled
+def fill(streams: Any, to: Any, step: Any, bias: Any, count: Any) -> None:
+    """The same numbers in each stream's row."""
+    for stream in range(streams):
+        copy(at(to, stream * step), bias, count)
+
+
+@compiled
 def lstm(x: Any, z: Any, h: Any, c: Any, hidden: Any) -> None:
     """z = i, f, g, o before their functions; h and c become the new ones."""
     _add(z, x, 4 * hidden)

@@ -11,9 +11,11 @@ from numba import njit, types
 
 from charlm.generation.native import layout as m
 from charlm.generation.native.layout import LANES
+from charlm.generation.native.output import expect
 from charlm.generation.native.pointwise import (
     copy,
     exponential,
+    fill,
     gru,
     gru_cho,
     gru_cho_reset,
@@ -22,13 +24,6 @@ from charlm.generation.native.pointwise import (
 )
 from charlm.generation.native.products import at, compiled, product
 from charlm.model.ngram_rows import BASE, GOLDEN
-
-
-@compiled
-def _fill(streams: Any, to: Any, step: Any, bias: Any, count: Any) -> None:
-    """The same numbers in each stream's row."""
-    for stream in range(streams):
-        copy(at(to, stream * step), bias, count)
 
 
 @compiled
@@ -57,7 +52,7 @@ def _input(
         for stream in range(streams):
             copy(at(x, stream * step), at(table, ids[stream] * size), size)
         return
-    _fill(streams, x, step, at(floats, row[m.INPUT_BIAS]), tiles * LANES)
+    fill(streams, x, step, at(floats, row[m.INPUT_BIAS]), tiles * LANES)
     w, pairs = at(weights, row[m.INPUT]), row[m.INPUT_PAIRS]
     if below >= 0:
         product(streams, at(state, below), header[m.STATE_STEP], w, pairs, x, step, tiles)
@@ -128,7 +123,7 @@ def _advance(
         _input(streams, header, row, below, weights, floats, table, state, x, ids)
         if layer == 0 and header[m.NGRAM_ORDER] > 1:
             _ngrams(streams, header, row, weights, floats, state, scratch, x, ids)
-        _fill(streams, z, step, at(floats, row[m.RECURRENT_BIAS]), tiles * LANES)
+        fill(streams, z, step, at(floats, row[m.RECURRENT_BIAS]), tiles * LANES)
         product(streams, h, wide, at(weights, row[m.RECURRENT]), pairs, z, step, tiles)
         if zoneout > 0:
             for stream in range(streams):
@@ -139,7 +134,7 @@ def _advance(
                 before = at(h, stream * wide)
                 gru_cho_reset(at(x, here), at(z, here), before, at(seen, here), hidden)
             candidates = row[m.CANDIDATE_TILES]
-            _fill(streams, n, step, at(floats, row[m.CANDIDATE_BIAS]), candidates * LANES)
+            fill(streams, n, step, at(floats, row[m.CANDIDATE_BIAS]), candidates * LANES)
             w = at(weights, row[m.CANDIDATE])
             product(streams, seen, step, w, pairs, n, step, candidates)
         for stream in range(streams):
@@ -156,23 +151,6 @@ def _advance(
             if zoneout > 0:
                 _zone(own_h, at(old, here), row[m.PARTS] * part, zoneout)
         below = row[m.STATE_AT]
-
-
-@compiled
-def _expect(streams: Any, header: Any, weights: Any, floats: Any, state: Any, scratch: Any) -> None:
-    """The logits of each stream, in its scratch."""
-    last = at(header, m.HEADER + (header[m.LAYERS] - 1) * m.LAYER)
-    y, y_step, step = at(state, last[m.STATE_AT]), header[m.STATE_STEP], header[m.SCRATCH_STEP]
-    if header[m.PROJECTION] >= 0:
-        to, tiles = at(scratch, header[m.PROJECTED_AT]), header[m.PROJECTION_TILES]
-        _fill(streams, to, step, at(floats, header[m.PROJECTION_BIAS]), tiles * LANES)
-        w, pairs = at(weights, header[m.PROJECTION]), header[m.PROJECTION_PAIRS]
-        product(streams, y, y_step, w, pairs, to, step, tiles)
-        y, y_step = to, step
-    logits, tiles = at(scratch, header[m.LOGITS_AT]), header[m.OUTPUT_TILES]
-    _fill(streams, logits, step, at(floats, header[m.OUTPUT_BIAS]), tiles * LANES)
-    w, pairs = at(weights, header[m.OUTPUT]), header[m.OUTPUT_PAIRS]
-    product(streams, y, y_step, w, pairs, logits, step, tiles)
 
 
 @compiled
@@ -252,13 +230,13 @@ def run(
     """  # fmt: skip
     stays = np.float32(zoneout)
     if what == EXPECT:
-        _expect(streams, header, weights, floats, state, scratch)
+        expect(streams, header, weights, floats, state, scratch)
         return
     size, step = header[m.VOCABULARY], header[m.SCRATCH_STEP]
     for time in range(steps):
         row = at(ids, time * streams)
         if what == WRITE:
-            _expect(streams, header, weights, floats, state, scratch)
+            expect(streams, header, weights, floats, state, scratch)
             for stream in range(streams):
                 logits = at(scratch, stream * step + header[m.LOGITS_AT])
                 mass = at(scratch, stream * step + header[m.MASS_AT])

@@ -1,0 +1,46 @@
+"""What `auto` becomes where the vocabulary is large: its layer costs more than the recurrence."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from charlm.model.cluster_ranks import SHRINK
+
+_EMBEDDING, _LARGEST_EMBEDDING = 256, 512
+_FREQUENT, _SHARE = 5000, 16  # in the head of an adaptive softmax: at most, and of all tokens
+
+
+def cutoffs_for(vocabulary: int, unusual: int) -> str:
+    """Where two clusters of an adaptive softmax begin, after tokens that must be in its head."""
+    first = unusual + max(1, min(_FREQUENT, vocabulary // _SHARE))
+    # The middle, where each of the two has as many orders of magnitude (Zipf).
+    second = round(math.sqrt(first * vocabulary))
+    return ",".join(str(begin) for begin in sorted({first, second}) if begin < vocabulary)
+
+
+def columns(vocabulary: int, cutoffs: Sequence[int]) -> float:
+    """For how many tokens a whole row is computed, in the mean over tokens by Zipf's law."""
+    if not cutoffs:
+        return vocabulary
+    found = float(cutoffs[0] + len(cutoffs))
+    for number, (begin, end) in enumerate(pairwise([*cutoffs, vocabulary]), start=1):
+        found += math.log(end / begin) / math.log(vocabulary) * (end - begin) / SHRINK**number
+    return found
+
+
+def shared_with_vocabulary(
+    width: float, columns: float, gates: int, tied: bool
+) -> tuple[float, int]:
+    """Hidden and embedding size that cost about what `width` alone would with few tokens.
+
+    Tied, two thirds of it go to the layer onto the vocabulary: 6 E V operations a token against
+    6 G H (H + E) of the recurrence. Else that layer reads H, and takes what it takes.
+    """
+    cost = 6.0 * (4 * width * (width + 64) + 300 * width)  # at character level, an LSTM
+    if not tied:
+        linear = _EMBEDDING + columns / gates
+        return (math.sqrt(linear**2 + 4 * cost / (6 * gates)) - linear) / 2, _EMBEDDING
+    share = 2 / 3 * cost / (6 * columns)
+    embedding = min(_LARGEST_EMBEDDING, max(64, 32 * round(share / 32)))
+    rest = max(cost - 6 * embedding * columns, cost / 3) / (6 * gates)
+    return (math.sqrt(embedding**2 + 4 * rest) - embedding) / 2, embedding
