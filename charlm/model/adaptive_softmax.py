@@ -18,6 +18,7 @@ tokens are, all of them or none, and each softmax is over what is legal.
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -41,9 +42,11 @@ class AdaptiveSoftmax(nn.Module):
         self.borders = (*cutoffs, vocabulary_size)
         self.head = nn.Linear(input_size, cutoffs[0] + len(cutoffs))
         self.tail = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(input_size, cluster_size(input_size, number), bias=False),
-                nn.Linear(cluster_size(input_size, number), end - begin, bias=False),
+            nn.ModuleList(
+                (
+                    nn.Linear(input_size, cluster_size(input_size, number), bias=False),
+                    nn.Linear(cluster_size(input_size, number), end - begin, bias=False),
+                )
             )
             for number, (begin, end) in enumerate(pairwise(self.borders), start=1)
         )
@@ -73,21 +76,29 @@ class AdaptiveSoftmax(nn.Module):
         first = torch.where(cluster > 0, frequent - 1 + cluster, places)
         yield Choice(x, self.head.weight, self.head.bias, first, legal.of(self._chosen()), states)
         # All of them, also where no target is: then their gradient is zero, in every process.
-        for number, (begin, layers) in enumerate(zip(self.borders, self.tail, strict=False), 1):
+        for number, (begin, (reduce, weight)) in enumerate(
+            zip(self.borders, self._matrices(), strict=False), 1
+        ):
             rows = (cluster == number).nonzero().squeeze(1)
-            reduced = F.linear(x[rows], layers[0].weight.to(x.dtype))
-            yield Choice(reduced, layers[1].weight, None, places[rows] - begin, rows=rows)
+            reduced = F.linear(x[rows], reduce.to(x.dtype))
+            yield Choice(reduced, weight, None, places[rows] - begin, rows=rows)
 
     def logits(self, x: Tensor, shared: Tensor) -> Tensor:
         """Those of the head, and for a token of a cluster y_cluster + log softmax(z)_v."""
         y = F.linear(x, self.head.weight.to(x.dtype)).to(self.ranks.dtype) + self.head.bias
         frequent = self.borders[0]
         parts = [y[..., :frequent]]
-        for number, layers in enumerate(self.tail):
-            z = F.linear(F.linear(x, layers[0].weight.to(x.dtype)), layers[1].weight.to(x.dtype))
+        for number, (reduce, weight) in enumerate(self._matrices()):
+            z = F.linear(F.linear(x, reduce.to(x.dtype)), weight.to(x.dtype))
             inside = torch.log_softmax(z.to(y.dtype), dim=-1)
             parts.append(inside + y[..., frequent + number, None])
         return torch.cat(parts, dim=-1)[..., self.ranks.long()]
+
+    def _matrices(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """P_k and W_k of each cluster."""
+        for layers in self.tail:
+            reduce, inside = cast(nn.ModuleList, layers)
+            yield cast(nn.Linear, reduce).weight, cast(nn.Linear, inside).weight
 
     def _chosen(self) -> Tensor:
         """For each row of the head a token that is legal where it is: its own, or its cluster's."""

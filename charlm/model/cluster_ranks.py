@@ -18,12 +18,12 @@ SHRINK = 4  # of each cluster's vectors against the one before: Grave et al. 201
 
 def cluster_size(input_size: int, number: int) -> int:
     """The size of the vectors of cluster `number`, from 1."""
-    return max(1, input_size // SHRINK**number)
+    return max(1, input_size // int(SHRINK**number))
 
 
 def cutoffs_of(weights: Weights) -> tuple[int, ...]:
     """The ranks with which the clusters of stored weights begin; () where they have none."""
-    sizes = []
+    sizes: list[int] = []
     while (name := f"decoder.tail.{len(sizes)}.1.weight") in weights:
         sizes.append((weights[name].shape or (0,))[0])
     head = weights.get("decoder.head.bias")
@@ -33,10 +33,11 @@ def cutoffs_of(weights: Weights) -> tuple[int, ...]:
 
 
 def unusual(legal: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(V,) the tokens that are legal in other states than most; legal (S, V)."""
+    """(V,) the tokens that are legal in other states than most of those that can come first;
+    legal (S, V)."""
     # The states in which a token is legal, as the bits of a number.
     codes = (legal.astype(np.uint64) << np.arange(len(legal), dtype=np.uint64)[:, None]).sum(axis=0)
-    kinds, counts = np.unique(codes, return_counts=True)
+    kinds, counts = np.unique(codes[legal[0]], return_counts=True)
     return np.asarray(codes != kinds[counts.argmax()])
 
 

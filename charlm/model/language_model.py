@@ -129,7 +129,8 @@ class Encoder(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where its weights are."""
-        return self.embedding.weight.device
+        found: torch.device = self.embedding.weight.device
+        return found
 
     @property
     def tables(self) -> list[nn.Parameter]:

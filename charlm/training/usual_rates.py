@@ -2,7 +2,7 @@
 
 import math
 
-from charlm.config import Model
+from charlm.config_model import Model
 
 # Measured on Tiny Shakespeare with one layer of this width (others than adamw: scripts/LOG.md).
 REFERENCE_WIDTH = 384

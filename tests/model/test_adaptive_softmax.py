@@ -145,7 +145,9 @@ def test_the_number_of_parameters():
     assert cutoffs_of(weights_of(model_of())) == CUTOFFS
 
 
-LEGAL = arrays.arrays(np.bool_, st.tuples(st.integers(1, 4), st.just(V)))
+LEGAL = arrays.arrays(np.bool_, st.tuples(st.integers(1, 4), st.just(V))).filter(
+    lambda legal: legal[0].any()
+)
 COUNTS = arrays.arrays(np.int64, V, elements=st.integers(0, 9))
 
 

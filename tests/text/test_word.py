@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import DataError, RunError, UsageError
-from charlm.text.tokenizers import word
+from charlm.text.tokenizers import word, word_pieces
 from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer, load_tokenizer
 from charlm.text.tokenizers.word import WordTokenizer
 from charlm.text.tokenizers.word_split import Splitting
@@ -75,6 +75,32 @@ def test_unicode_pieces_join_to_the_text(text: str) -> None:
     assert [piece for piece in pieces if "\n" in piece] == ["\n"] * text.count("\n")
     for piece in pieces:
         assert piece == "\n" or piece.isspace() or not piece[0].isspace()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.text(st.sampled_from("ab ,\n\t\u0600\u0301\u200d\u2003é中"), max_size=30),
+    most=st.integers(0, 9),
+)
+@example(text="a\u0600 b", most=9)  # which joins with the space after it
+def test_pieces_of_chunks_are_those_of_the_whole_text(text: str, most: int) -> None:
+    """Whatever was met before, and also where that is forgotten."""
+    for name in ("unicode", "whitespace"):
+        splitting = Splitting(name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(word_pieces, "MOST_CHUNKS", most)
+            for _ in range(2):
+                pieces = splitting.split(text)
+                assert pieces.texts == splitting._cut(text)
+                assert pieces.kinds.tolist() == [splitting.kind(p) for p in pieces.texts]
+
+
+def test_a_tokenizer_that_begins_anew_gives_the_same_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["one two, three\n", "four five\n", "one six\n", "two (seven) one\n"]
+    tokenizer = words("".join(lines), min_count=1)
+    wanted = [tokenizer.encode(line).tolist() for line in lines]
+    monkeypatch.setattr(word_pieces, "MOST_CHUNKS", 3)
+    assert [tokenizer.encode(line).tolist() for line in lines * 2] == wanted * 2
 
 
 @pytest.mark.parametrize(

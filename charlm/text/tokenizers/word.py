@@ -14,7 +14,6 @@ token <unk> is read and measured, and never drawn.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import compress
 from typing import Any, ClassVar, Final, Literal, Self
 
 import msgspec
@@ -41,6 +40,7 @@ from charlm.text.tokenizers.checks import (
 )
 from charlm.text.tokenizers.stream import AfterSpace, TokenStream
 from charlm.text.tokenizers.word_grammar import END, EOS, FIRST_BYTE, JOIN, MARKER, UNKNOWN
+from charlm.text.tokenizers.word_pieces import Growing, KnownPieces
 from charlm.text.tokenizers.word_split import BREAK, GAP, Pieces, Splitting, space_expected
 from charlm.text.tokenizers.word_stream import SILENT, Shown, WordStream
 
@@ -85,6 +85,7 @@ class WordTokenizer(Tokenizer):
             zip(self._words, range(self._first_word, self.vocabulary_size), strict=True)
         )
         self._ids["\n"] = EOS
+        self._looked_up: tuple[KnownPieces | None, Growing] = None, Growing(np.int64)
 
     @classmethod
     def fit(
@@ -105,7 +106,8 @@ class WordTokenizer(Tokenizer):
                 "line break, markers and bytes.",
                 f"Give at least {_FIRST_WORD[oov] + 1}.",
             )
-        counts = _counts(blocks, Splitting(split), gaps=oov == "spell")
+        splitting = Splitting(split)
+        counts = _counts(blocks, splitting, gaps=oov == "spell")
         words = [word for word, count in counts.items() if count >= least]
         words.sort(key=lambda word: (-counts[word], word))
         kept = words[: most - _FIRST_WORD[oov]]
@@ -114,7 +116,9 @@ class WordTokenizer(Tokenizer):
                 f"{len(words):,} words are seen {least} times or more; the vocabulary has the "
                 f"{len(kept):,} most frequent ones (--vocab-size for another number)."
             )
-        return cls(kept, split, oov)
+        found = cls(kept, split, oov)
+        found._splitting = splitting  # which knows the pieces of this text
+        return found
 
     def grown(self, blocks: Iterable[str]) -> Self:
         """With the words that are seen DEFAULT_MIN_COUNT times there, the most frequent first."""
@@ -178,17 +182,24 @@ class WordTokenizer(Tokenizer):
 
     def _encode(self, text: str, continues: bool) -> npt.NDArray[Any]:
         pieces = self._splitting.split(text, continues)
-        count = len(pieces.texts)
-        ids = np.fromiter(map(self._ids.__getitem__, pieces.texts), np.int64, count)
+        ids = self._ids_of(pieces.known)[pieces.numbers]
         if self._spells:
             return self._spelled(pieces, ids)
         ids = ids[pieces.kinds != GAP]
         return np.where(ids == _UNSEEN, UNKNOWN, ids).astype(self.dtype)
 
+    def _ids_of(self, known: KnownPieces) -> npt.NDArray[np.int64]:
+        """The id of each known piece, by its number."""
+        if self._looked_up[0] is not known:
+            self._looked_up = known, Growing(np.int64)
+        found = self._looked_up[1]
+        found.new += map(self._ids.__getitem__, known.texts[len(found) :])
+        return found.array
+
     def _spelled(self, pieces: Pieces, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """All written pieces as ids, with their joins and spellings."""
         unseen = np.flatnonzero((ids == _UNSEEN) & pieces.written)
-        data = [pieces.texts[place].encode() for place in unseen.tolist()]
+        data = [pieces.known.texts[number].encode() for number in pieces.numbers[unseen].tolist()]
         sizes = np.fromiter(map(len, data), np.intp, len(data))
         lengths = pieces.written.astype(np.intp)
         lengths[unseen] += 1 + sizes
@@ -261,8 +272,10 @@ def _counts(blocks: Iterable[str], splitting: Splitting, gaps: bool) -> Counter[
     counts: Counter[str] = Counter()
     for block in blocks:
         pieces = splitting.split(block)
-        written = compress(pieces.texts, pieces.written)
-        counts.update(piece for piece in written if len(piece) <= LONGEST_WORD)
+        numbers, seen = np.unique(pieces.numbers[pieces.written], return_counts=True)
+        for number, count in zip(numbers.tolist(), seen.tolist(), strict=True):
+            if len(piece := pieces.known.texts[number]) <= LONGEST_WORD:
+                counts[piece] += count
         if len(counts) > MOST_TYPES:
             counts = Counter({piece: count for piece, count in counts.items() if count > 1})
     for piece in [piece for piece in counts if piece == "\n" or (piece.isspace() and not gaps)]:

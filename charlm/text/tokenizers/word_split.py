@@ -19,14 +19,15 @@ unicode     an item is a word (letters, marks and digits after a first letter, a
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import regex
 
-from charlm.text.tokenizers.utf8 import code_points
+from charlm.text.tokenizers.word_pieces import KnownPieces
 
 # What a piece is, by its first character. An item is the sum of the sides on which nothing is
 # expected: 0 to 3.
@@ -34,10 +35,6 @@ CLOSES: Final = 1  # nothing before it
 OPENS: Final = 2  # nothing after it
 GAP: Final = 4
 BREAK: Final = 5
-_NOT_YET: Final = 255
-
-_CODE_POINTS: Final = 0x110000
-_SPACE: Final = 0x20
 
 _UNSPACED = r"[[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]&&[\p{L}\p{N}]]"  # noqa: E501
 _LETTER = rf"[\p{{L}}--{_UNSPACED}]"
@@ -59,13 +56,20 @@ _OPENING_PUNCTUATION = frozenset("#@¡¿")
 _TIGHT_PUNCTUATION = frozenset("/\\·‧・")
 
 
-class Pieces(NamedTuple):
+@dataclass(frozen=True)
+class Pieces:
     """A text in N pieces that join to it: items, gaps and line breaks."""
 
-    texts: list[str]
+    known: KnownPieces
+    numbers: npt.NDArray[np.intp]  # (N,) among the known
     kinds: npt.NDArray[np.uint8]  # (N,)
     written: npt.NDArray[np.bool_]  # (N,) False for a gap that is the expected one
     joined: npt.NDArray[np.bool_]  # (N,) an item that touches one where a space is expected
+
+    @property
+    def texts(self) -> list[str]:
+        """The N pieces themselves."""
+        return [self.known.texts[number] for number in self.numbers.tolist()]
 
 
 class Splitting:
@@ -74,7 +78,7 @@ class Splitting:
     def __init__(self, name: str) -> None:
         kind_of, self._cut = _SPLITTINGS[name]()
         self._kind_of = cache(kind_of)
-        self._kinds = np.full(_CODE_POINTS, _NOT_YET, np.uint8)  # by code point, as they are met
+        self._known = KnownPieces(self._cut, self.kind)
 
     def kind(self, piece: str) -> int:
         """GAP, BREAK, or for an item the sides on which nothing is expected."""
@@ -90,26 +94,20 @@ class Splitting:
 
         UnicodeEncodeError: a lone surrogate.
         """
-        codes = code_points(text)
-        texts = self._cut(text)
-        count = len(texts)
-        lengths = np.fromiter(map(len, texts), np.intp, count)
-        first = codes[np.cumsum(lengths) - lengths]
-        kinds = self._kinds_of(first)
+        text.encode()
+        if self._known.full:
+            self._known = KnownPieces(self._cut, self.kind)
+        numbers = self._known.of(text)
+        kinds = self._known.kinds[numbers]
         item = kinds < GAP
         # Beyond both ends there is no item.
-        before = np.concatenate([[GAP], kinds])[:count]
+        before = np.concatenate([[GAP], kinds])[: len(kinds)]
         after = np.concatenate([kinds, [GAP]])[1:]
-        space = (kinds == GAP) & (lengths == 1) & (first == _SPACE)
         joined = item & _space_expected(before, kinds)
         joined[:1] = continues & item[:1]
-        return Pieces(texts, kinds, ~(space & _space_expected(before, after)), joined)
-
-    def _kinds_of(self, codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
-        found = self._kinds[codes]
-        for code in np.unique(codes[found == _NOT_YET]).tolist():
-            self._kinds[code] = self._kind_of(chr(code))
-        return self._kinds[codes]
+        space = numbers == self._known.number(" ")
+        written = ~(space & _space_expected(before, after))
+        return Pieces(self._known, numbers, kinds, written, joined)
 
 
 def space_expected(before: int, after: int) -> bool:
