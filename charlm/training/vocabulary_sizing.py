@@ -12,7 +12,8 @@ _FREQUENT, _SHARE = 5000, 16  # in the head of an adaptive softmax: at most, and
 
 def cutoffs_for(vocabulary: int, unusual: int) -> str:
     """Where two clusters of an adaptive softmax begin, after tokens that must be in its head."""
-    first = unusual + max(1, min(_FREQUENT, vocabulary // _SHARE))
+    frequent = max(1, min(_FREQUENT, (vocabulary - unusual) // _SHARE))
+    first = min(vocabulary - 1, unusual + frequent)
     # The middle, where each of the two has as many orders of magnitude (Zipf).
     second = round(math.sqrt(first * vocabulary))
     return ",".join(str(begin) for begin in sorted({first, second}) if begin < vocabulary)

@@ -14,12 +14,12 @@ from charlm.training.sizing import MINIMUM_TOKENS, Facts, resolve
 MAY_STAY_AUTO = {
     "tokenizer.vocab_size", "tokenizer.min_count", "tokenizer.word_split", "tokenizer.word_oov",
     "optimisation.kernel", "budget.eval_every", "model.nonlinearity",
-    "model.context",
+    "model.context", "model.cutoffs",
 }  # fmt: skip
 
 
-def facts_of(tokens=1_000_000, vocabulary=65, rate=80.0):
-    return Facts(tokens, vocabulary, rate, "fp32", 2, "cpu")
+def facts_of(tokens=1_000_000, vocabulary=65, rate=80.0, unusual=0):
+    return Facts(tokens, vocabulary, rate, "fp32", 2, "cpu", min(unusual, vocabulary - 2))
 
 
 def config_of(**options):
@@ -32,6 +32,7 @@ many_facts = st.builds(
     st.one_of(st.integers(16, 2000), st.integers(16, 10**9)),
     st.integers(2, 300_000),
     st.floats(0.01, 1e6),
+    st.integers(0, 300),
 )
 budgets = st.one_of(
     st.fixed_dictionaries({"steps": st.integers(1, 10**9)}),
@@ -48,6 +49,7 @@ given_sizes = st.fixed_dictionaries(
         "layers": st.integers(1, 64),
         "hidden_size": st.integers(1, 65536),
         "tie_weights": st.booleans(),
+        "softmax": st.sampled_from(["full", "adaptive"]),
         "temporal_dropout_kind": st.sampled_from(["variational", "weight-drop"]),
         "inter_layer_dropout": st.sampled_from([0.0, 0.3]),
     },
@@ -59,6 +61,8 @@ given_sizes = st.fixed_dictionaries(
 def test_every_resolution_is_valid(facts, budget, sizes):
     if sizes.get("layers") == 1:
         sizes.pop("inter_layer_dropout", None)
+    if sizes.get("softmax") == "adaptive":
+        sizes.pop("tie_weights", None)
     config, choices = resolve(config_of(**budget, **sizes), facts)
     for key, field in SETTINGS.items():
         value = config.get(key)
@@ -71,6 +75,9 @@ def test_every_resolution_is_valid(facts, budget, sizes):
         assert choice.reason and config.get(choice.key) is not None
     chosen = {choice.key: choice.value for choice in choices}
     assert all(config.get(key) == value for key, value in chosen.items())
+    if sizes.get("softmax") == "adaptive":
+        assert 0 < config.cutoffs[0] <= config.cutoffs[-1] < facts.vocabulary_size
+        assert config.cutoffs[0] >= facts.unusual
     # What was given stays, but a batch that the text cannot fill.
     for name, value in {**budget, **sizes}.items():
         key = next(key for key, field in SETTINGS.items() if field.name == name)
