@@ -1,10 +1,15 @@
 """The golden run: 20 steps of a small network on a fixed text, in fp32 on one thread.
 
-`PYTHONPATH=tests python -m golden.make` writes its losses anew: only where a change of what
-training computes was meant, and the change log says so.
+Its losses are kept bit for bit, for each kind of machine that they were written on: libraries
+add up in an order that depends on the processor. `PYTHONPATH=tests python -m golden.make` writes
+those of this kind anew: only where a change of what training computes was meant, and the change
+log says so, and on a kind that has none.
 """
 
+import hashlib
 import json
+import platform
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +27,7 @@ from charlm.training.optimizers import adamw
 from charlm.training.schedules import cosine, warm_up
 
 FILE = Path(__file__).parent / "lstm_losses.json"
+KERNELS = ("auto", "fused", "reference")
 STEPS, SEED, LR = 20, 5, 0.03
 
 
@@ -67,6 +73,26 @@ RATES = {
     "weight-drop": DropoutRates(0.1, 0.2, 0.2, 0.3, "weight-drop"),
 }
 
+
+def machine_kind() -> str:
+    """What the bits of a product depend on: the processor, its caches, torch and its path."""
+    about = platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")  # not everywhere
+    if cpuinfo.exists():
+        named = r"^(?:vendor_id|cpu family|model|model name|cache size|flags)\s*: .*"
+        about = "\n".join(re.findall(named, cpuinfo.read_text().split("\n\n")[0], re.MULTILINE))
+    capability = torch.backends.cpu.get_cpu_capability()
+    short = hashlib.sha256(about.encode()).hexdigest()[:12]
+    return f"{platform.machine()} {capability} {short}, torch {torch.__version__}"
+
+
+def all_losses() -> dict[str, dict[str, list[float]]]:
+    """By kernel and dropout."""
+    return {
+        kernel: {name: losses(kernel, rates) for name, rates in RATES.items()} for kernel in KERNELS
+    }
+
+
 if __name__ == "__main__":
-    golden = {name: losses("auto", rates) for name, rates in RATES.items()}
-    FILE.write_text(json.dumps(golden, indent=1) + "\n")
+    golden = json.loads(FILE.read_text()) if FILE.exists() else {}
+    FILE.write_text(json.dumps(golden | {machine_kind(): all_losses()}, indent=1) + "\n")
