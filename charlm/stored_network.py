@@ -9,6 +9,7 @@ import numpy as np
 from charlm.classifier_settings import SECTION
 from charlm.config import Config
 from charlm.errors import RunError
+from charlm.model.cluster_ranks import RANKS
 from charlm.model.ngram_rows import CODES
 from charlm.precedence import stored_configuration
 from charlm.runs.directory import RunDirectory
@@ -37,7 +38,7 @@ class StoredNetwork:
                 "Weights and tokenizer are of different runs; restore them from a copy.",
             )
 
-        ranks = stored.weights.get("decoder.ranks")
+        ranks = stored.weights.get(RANKS)
         if ranks is not None and not np.array_equal(np.sort(ranks), np.arange(len(size))):
             raise RunError(
                 f"{stored.path}: the ranks of the tokens are not 0 to {len(size) - 1}, each once",
@@ -82,7 +83,7 @@ class StoredNetwork:
             "parameters": sum(
                 int(array.size)
                 for name, array in stored.weights.items()
-                if not name.endswith(CODES)
+                if not name.endswith((CODES, RANKS))
             ),
             "vocabulary_size": self.tokenizer.vocabulary_size,
             "config": {

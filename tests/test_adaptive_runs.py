@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from classifying.tables import QUICK, SMALL, rows
 
 import charlm
 from charlm import api, registry
 from charlm.errors import RunError, UsageError
+from charlm.evaluation.target_nats import TargetNats
 from charlm.generation.compiled import CompiledDecoder
 from charlm.model.cluster_ranks import cutoffs_of
 from charlm.runs import checkpoint as checkpoints
@@ -40,6 +42,28 @@ def test_frequent_tokens_come_first(run):
     first = [model.tokenizer.token_text(int(token)) for token in np.argsort(ranks)[257:262]]
     assert "\n" in first and "." in first
     assert cutoffs_of(model.stored.weights) == (262, 270)
+
+
+def test_a_temperature_is_of_the_whole_distribution(run, tiny_text):
+    """Not of the head and of each cluster by themselves."""
+    model = charlm.load(run).language_model
+    tokenizer = charlm.load(run).tokenizer
+    ids = tokenizer.encode(tiny_text.read_text()[:300]).astype(np.int64)
+    with torch.no_grad():
+        outputs = model(torch.from_numpy(ids[:-1, None]), model.empty_state(1)).outputs
+        states = tokenizer.grammar.run(np.zeros(1, np.uint8), ids[1:, None])[0]
+        plain = np.stack(
+            [TargetNats(model, tokenizer.grammar)(outputs, np.full_like(ids[1:, None], v), states)
+             for v in range(tokenizer.vocabulary_size)]
+        )  # fmt: skip
+    legal = tokenizer.grammar.legal[states].transpose(2, 0, 1)
+    mass = np.where(legal, np.exp(-plain) ** 2, 0)
+    assert np.exp(-np.where(legal, plain, np.inf)).sum(axis=0) == pytest.approx(1)
+    wanted = -np.log(np.take_along_axis(mass, ids[None, 1:, None], 0)[0] / mass.sum(axis=0))
+    found = TargetNats(model, tokenizer.grammar, 0.5)(outputs, ids[1:, None], states)
+    free = states == 0  # where the floors, which are not tempered, are small
+    assert free.mean() > 0.8
+    np.testing.assert_allclose(found[free], wanted[free], rtol=5e-3)
 
 
 def test_dynamic_evaluation_and_the_cache(run, tiny_text):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from charlm.generation.numpy_ops import NumpyOperations
 from charlm.generation.weights import Weights
-from charlm.model.cluster_ranks import cutoffs_of
+from charlm.model.cluster_ranks import RANKS, cutoffs_of
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -48,7 +48,7 @@ class AdaptiveOutput:
             tuple(prepare(weights[f"decoder.tail.{number}.{part}.weight"]) for part in (0, 1))
             for number in range(len(cutoffs_of(weights)))
         ]
-        self._ranks = weights["decoder.ranks"].astype(np.intp)  # (V,)
+        self._ranks = weights[RANKS].astype(np.intp)  # (V,)
 
     def logits(self, y: Floats) -> Floats:
         """y (N, H) -> (N, V)."""

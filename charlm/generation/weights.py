@@ -10,7 +10,7 @@ import numpy.typing as npt
 from charlm.config import Config
 from charlm.errors import RunError
 from charlm.model.cells.base import Cell, make_cell
-from charlm.model.cluster_ranks import cluster_size, cutoffs_of
+from charlm.model.cluster_ranks import RANKS, cluster_size, cutoffs_of
 from charlm.settings import AUTO
 
 Shapes = dict[str, tuple[int, ...]]
@@ -111,7 +111,7 @@ def _of_clusters(vocabulary: int, size: int, cutoffs: tuple[int, ...]) -> Shapes
         reduced = cluster_size(size, number)
         found[f"decoder.tail.{number - 1}.0.weight"] = (reduced, size)
         found[f"decoder.tail.{number - 1}.1.weight"] = (end - begin, reduced)
-    return found | {"decoder.ranks": (vocabulary,)}
+    return found | {RANKS: (vocabulary,)}
 
 
 def _damaged(what: str) -> RunError:

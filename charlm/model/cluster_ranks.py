@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Weights = Mapping[str, npt.NDArray[Any]]
 
+RANKS = "decoder.ranks"  # in the name of a tensor: of each token, which nobody learns
 SHRINK = 4  # of each cluster's vectors against the one before: Grave et al. 2017, torch's default
 
 
@@ -61,11 +62,11 @@ def clusters_for(
     in their old order, before the new ones. A token that is in the cluster that it was in keeps
     its row there, and the others begin at the mean of the cluster's rows.
     """
-    cutoffs, old_ranks = cutoffs_of(weights), weights["decoder.ranks"].astype(np.int64)
+    cutoffs, old_ranks = cutoffs_of(weights), weights[RANKS].astype(np.int64)
     ranks = ranked(np.where(rows >= 0, old_ranks[rows], len(old_ranks)), legal)
     by_rank = np.argsort(ranks)
     before = np.where(rows >= 0, old_ranks[rows], -1)[by_rank]  # the old rank of each new one
-    found: dict[str, npt.NDArray[Any]] = {"decoder.ranks": ranks}
+    found: dict[str, npt.NDArray[Any]] = {RANKS: ranks}
     for name, begin, end in _spans(cutoffs, len(old_ranks)):
         last = len(rows) if end == len(old_ranks) else end
         places = before[begin:last]

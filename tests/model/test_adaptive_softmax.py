@@ -140,7 +140,7 @@ def test_bf16_products_stay_near():
 
 def test_the_number_of_parameters():
     clusters = sum(cluster_size(H, number) * (H + size) for number, size in ((1, 5), (2, V - 11)))
-    decoder = (6 + 2) * (H + 1) + clusters + V
+    decoder = (6 + 2) * (H + 1) + clusters
     assert ARCHITECTURE.parameters() == V * E + 3 * H * (E + H + 2) + decoder
     assert cutoffs_of(weights_of(model_of())) == CUTOFFS
 

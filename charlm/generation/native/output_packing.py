@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from charlm.generation.native import layout as m
 from charlm.generation.native.tiles import tiled
-from charlm.model.cluster_ranks import cutoffs_of
+from charlm.model.cluster_ranks import RANKS, cutoffs_of
 
 Array = npt.NDArray[Any]
 Add = Callable[[Array], int]  # where it lies among the others
@@ -64,7 +64,7 @@ def output_layer(
         places[begin : begin + len(inside)] = made + np.arange(len(inside))
         made += size
         widest = max(widest, wide)
-    ranks = weights["decoder.ranks"].astype(np.int64)
+    ranks = weights[RANKS].astype(np.int64)
     header |= {m.FREQUENT: cutoffs[0], m.PLACES: add_floats(places[ranks].astype(np.float32))}
     logits = m.padded(len(embedding), m.WIDTH)
     return OutputLayer(header, rows, logits, made, widest)
