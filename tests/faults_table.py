@@ -10,7 +10,6 @@ one that does not is one try a case.
 """
 
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +19,9 @@ HEAD = """# What charlm survives
 
 Written by `make faults`, which makes each fault happen for real: a process killed, a disk that is
 full, a file with a flipped bit. "tried" counts the times that the fault was made to happen in this
-run. `make test` makes the same faults happen fewer times.
+run. `make test` makes the same faults happen fewer times, as does a row that says "short".
 
 """
-RUNS = {True: "This is the table of a long run.", False: "This is the table of a short run."}
 
 
 class Row(NamedTuple):
@@ -285,10 +283,12 @@ class Seen(NamedTuple):
 
     tries: int = 0  # 0: it was not run
     failed: bool = False
+    long: bool = False
 
 
 _seen: dict[str, Seen] = {}  # by test, with its parameters
 _before: dict[str, Seen] = {}  # by runs before
+_long = False
 
 
 def pytest_addoption(parser: Any) -> None:
@@ -297,6 +297,8 @@ def pytest_addoption(parser: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    global _long
+    _long = bool(config.getoption("--long"))
     kept = config.getoption("--faults-seen")
     if kept is not None and kept.exists():
         found = json.loads(kept.read_text("utf-8"))
@@ -305,23 +307,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_logreport(report: Any) -> None:
     case = report.nodeid.removeprefix("tests/")
-    tries, failed = _seen.get(case, Seen())
+    tries, failed, _ = _seen.get(case, Seen())
     if report.when == "call" and not report.skipped:
         tries = int(dict(report.user_properties).get("tries", 1))
-    _seen[case] = Seen(tries, failed or report.failed)
+    _seen[case] = Seen(tries, failed or report.failed, _long)
 
 
-def _by_test() -> tuple[dict[str, int], set[str]]:
-    """The tries of each test over all its cases, and the tests of which one failed."""
-    tries: dict[str, int] = defaultdict(int)
-    failed = set()
+def _by_test() -> dict[str, Seen]:
+    """The tries of each test over all its cases, whether one failed, and whether all were long."""
+    found: dict[str, Seen] = {}
     for case, seen in (_before | _seen).items():
         test = case.partition("[")[0]
-        if seen.tries:
-            tries[test] += seen.tries
-        if seen.failed:
-            failed.add(test)
-    return tries, failed
+        tries, failed, long = found.get(test, Seen(long=True))
+        found[test] = Seen(
+            tries + seen.tries, failed or seen.failed, long and (seen.long or not seen.tries)
+        )
+    return found
 
 
 def _belongs(test: str, name: str) -> bool:
@@ -330,18 +331,26 @@ def _belongs(test: str, name: str) -> bool:
 
 def table() -> str:
     """The rows with what was seen of their tests."""
-    tries, failed_tests = _by_test()
+    by_test = _by_test()
     lines = []
     for group, rows in ROWS.items():
         lines += [f"## {group}", "", "| fault | what must be true | tests | tried | result |"]
         lines.append("|---|---|---|---|---|")
         for row in rows:
-            seen = [test for test in tries if any(_belongs(test, name) for name in row.tests)]
-            failed = any(_belongs(test, name) for test in failed_tests for name in row.tests)
-            missing = [n for n in row.tests if not any(_belongs(test, n) for test in tries)]
-            result = "FAILED" if failed else "not run" if missing else "holds"
+            own = {
+                test: seen
+                for test, seen in by_test.items()
+                if any(_belongs(test, name) for name in row.tests)
+            }
+            run = [test for test, seen in own.items() if seen.tries]
+            missing = [n for n in row.tests if not any(_belongs(test, n) for test in run)]
+            result = "not run" if missing else "holds"
+            if any(seen.failed for seen in own.values()):
+                result = "FAILED"
+            elif result == "holds" and not all(own[test].long for test in run):
+                result = "holds (short)"
             tests = "<br>".join(f"`{name}`" for name in row.tests)
-            tried = f"{sum(tries[test] for test in seen):,}"
+            tried = f"{sum(seen.tries for seen in own.values()):,}"
             lines.append(f"| {row.fault} | {row.must} | {tests} | {tried} | {result} |")
         lines.append("")
     return "\n".join(lines)
@@ -353,8 +362,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if kept is not None:
         kept.write_text(json.dumps(_before | _seen, indent=0), encoding="utf-8")
     if path is not None and _seen:
-        run = RUNS[bool(session.config.getoption("--long"))]
-        path.write_text(f"{HEAD}{run}\n\n{table()}", encoding="utf-8")
+        path.write_text(HEAD + table(), encoding="utf-8")
 
 
 if __name__ == "__main__":

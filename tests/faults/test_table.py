@@ -33,6 +33,7 @@ def test_tries_are_counted_and_a_failure_is_a_failure(monkeypatch):
     monkeypatch.setattr(faults_table, "ROWS", {"Group": (row,)})
     monkeypatch.setattr(faults_table, "_seen", {})
     monkeypatch.setattr(faults_table, "_before", {})
+    monkeypatch.setattr(faults_table, "_long", True)
 
     def report(name, **more):
         seen = {"nodeid": f"tests/{name}", "when": "call", "failed": False, "skipped": False,
@@ -55,3 +56,6 @@ def test_tries_are_counted_and_a_failure_is_a_failure(monkeypatch):
     report("b.py::test_z")
     report("a.py::test_x[1]", user_properties=[("tries", 300)])
     assert "| 303 | holds |" in faults_table.table()
+    monkeypatch.setattr(faults_table, "_long", False)
+    report("b.py::test_y")
+    assert "| 303 | holds (short) |" in faults_table.table()
