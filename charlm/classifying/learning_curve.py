@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from charlm.errors import DataError, UsageError
 from charlm.evaluation.intervals import LEVEL, mean_interval
-from charlm.runs.directory import SUMMARY_LIMIT
 from charlm.storage.atomic import write_atomically
-from charlm.storage.reading import parse_json, read_regular
+from charlm.storage.reading import TEXT_LIMIT, damaged, read_regular
 from charlm.text.decoding import Say
 from charlm.text.labelled import LabelledRow
 from charlm.text.labelled_splits import Division
 from charlm.text.labelled_subsets import nested_order
+from charlm.text.stored import json_bytes, read_object
 
 TRANSFERRED, SCRATCH, BASELINE = "transferred", "from_scratch", "baseline"
 FIGURES: Final = ("accuracy", "macro_f1")
@@ -92,17 +94,17 @@ def learning_curve(
     networks = [way for way in ways if way != BASELINE]
     found: list[dict[str, Any]] = []
     for count in counts:
-        values: dict[str, list[Mapping[str, Any]]] = {way: [] for way in ways}
+        values: dict[str, list[_Figures]] = {way: [] for way in ways}
         for repeat in range(repeats):
             texts, valid = subset(division, count, seed + repeat)
             for way in networks:
                 beside = BASELINE in ways and way == networks[0]
                 point = Point(way, texts, valid, seed + repeat, beside)
                 say(f"{count:,} labels, repeat {repeat + 1} of {repeats}: {_named(way)}")
-                summary = _trained(point, train, folder)
-                values[way].append(summary["test"])
-                if beside:
-                    values[BASELINE].append(summary["baseline"])
+                kept = _trained(point, train, folder)
+                values[way].append(kept.test)
+                if kept.baseline is not None:
+                    values[BASELINE].append(kept.baseline)
         found.append(as_point(count, len(valid), values))
     curve = {
         "n_test": len(division.test),
@@ -130,35 +132,57 @@ def subset(
 
 
 def as_point(
-    labels: int, n_valid: int, values: Mapping[str, Sequence[Mapping[str, Any]]]
+    labels: int, n_valid: int, values: Mapping[str, Sequence["_Figures"]]
 ) -> dict[str, Any]:
     """The means with their intervals, way by way, and of the differences to the first way, which
     are taken repeat by repeat: the subsets are the same."""
     first, *others = values
     point: dict[str, Any] = {"labels": labels, "n_valid": n_valid, "ahead_of": {}}
     for way, summaries in values.items():
-        point[way] = {key: mean_interval([s[key] for s in summaries]) for key in FIGURES}
+        point[way] = {key: mean_interval([getattr(s, key) for s in summaries]) for key in FIGURES}
     for way in others:
         point["ahead_of"][way] = {
             key: mean_interval(
-                [a[key] - b[key] for a, b in zip(values[first], values[way], strict=True)]
+                [
+                    getattr(a, key) - getattr(b, key)
+                    for a, b in zip(values[first], values[way], strict=True)
+                ]
             )
             for key in FIGURES
         }
     return point
 
 
-def _trained(point: Point, train: Train, folder: Path) -> Mapping[str, Any]:
-    """What the point has come to; its network is not kept."""
-    kept = folder / f"{point.name}.json"
-    if kept.exists():
-        return parse_json(read_regular(kept, limit=SUMMARY_LIMIT), kept)
+class _Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    accuracy: float
+    macro_f1: float
+
+
+class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of a point: its figures on the test texts, and the baseline's if measured."""
+
+    test: _Figures
+    baseline: _Figures | None
+
+
+def _trained(point: Point, train: Train, folder: Path) -> _Kept:
+    """What the point has come to; its network is not kept. RunError: what is kept is damaged."""
+    path = folder / f"{point.name}.json"
+    if path.exists():
+        kept = read_object(read_regular(path, limit=TEXT_LIMIT), _Kept, str(path))
+        if point.baseline != (kept.baseline is not None):
+            raise damaged(path, "is of a point with another baseline")
+        return kept
     run = folder / point.name
     summary = train(point, run)
-    parts = {name: summary[name] for name in ("test", "baseline")}
-    write_atomically(kept, json.dumps(parts, ensure_ascii=False).encode())
+
+    def figures(name: str) -> _Figures:
+        return _Figures(**{key: summary[name][key] for key in FIGURES})
+
+    kept = _Kept(figures("test"), figures("baseline") if point.baseline else None)
+    write_atomically(path, json_bytes(kept))
     shutil.rmtree(run, ignore_errors=True)
-    return parts
+    return kept
 
 
 def _named(way: str) -> str:

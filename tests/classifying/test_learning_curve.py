@@ -17,7 +17,7 @@ from charlm.classifying.learning_curve import (
     learning_curve,
     subset,
 )
-from charlm.errors import DataError, UsageError
+from charlm.errors import DataError, RunError, UsageError
 from charlm.evaluation.intervals import mean_interval
 from charlm.report.console import Messages
 from charlm.report.learning_curve import show_learning_curve, write_learning_curve
@@ -111,6 +111,15 @@ def test_an_interrupted_curve_goes_on_where_it_was(tmp_path: Path) -> None:
     third = Trainer()
     curve(tmp_path / "curve", third, repeats=4)
     assert [point.seed for point in third.points] == [8] * 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"test": NaN}', b'{"test": {}}', b"\xff"])
+def test_a_point_that_was_damaged_is_named(tmp_path: Path, damage: bytes) -> None:
+    curve(tmp_path / "curve", Trainer())
+    point = tmp_path / "curve" / f"{SCRATCH}-10-5.json"
+    point.write_bytes(damage)
+    with pytest.raises(RunError, match=point.name):
+        curve(tmp_path / "curve", Trainer())
 
 
 def test_a_share_of_a_split_in_the_order_of_its_file() -> None:
