@@ -16,6 +16,13 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.fixture
+def patient(long_run, monkeypatch):
+    """A command of the long run may take an hour."""
+    if long_run:
+        monkeypatch.setattr("contract.command.SECONDS", 3600)
+
+
+@pytest.fixture
 def folder(tmp_path):
     """A folder with the corpus."""
     corpus(tmp_path)

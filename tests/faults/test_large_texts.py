@@ -29,6 +29,7 @@ def memory(ended):
     return int(re.search(r"and (\d+) MiB of memory", ended.err)[1])
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("kind", ["one line", "empty lines"])
 def test_training_and_measuring_take_bounded_memory(tmp_path, kind, long_run):
     text, run = written(tmp_path / "text.txt", kind, long_run), tmp_path / "run"

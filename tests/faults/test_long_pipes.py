@@ -32,6 +32,7 @@ def memory(ended):
     return int(re.search(r"and (\d+) MiB of memory", ended.err)[1])
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("verb", TABS)
 def test_order_is_kept_in_flat_memory(network, verb, long_run, record_property):
     count, tabs = LINES[long_run], TABS[verb]
