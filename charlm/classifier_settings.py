@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from charlm import registry
-from charlm.config import Config
+from charlm.config import Config, Optimisation
 from charlm.config_text import Tokenizer
 from charlm.settings import AUTO, Setting
 
@@ -101,4 +101,5 @@ class ClassifierConfig(Config):
     """Everything that decides what a classifier's run does."""
 
     tokenizer: Tokenizer = field(default_factory=lambda: Tokenizer(tokenizer="word"))
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation(optimizer="adamw"))
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)

@@ -51,7 +51,9 @@ class Regularisation:
     ] = AUTO
     weight_decay: Annotated[
         float,
-        Setting("decay of matrices (adamw: decoupled, else L2)", least=0, most=100, auto=True),
+        Setting(
+            "decay of matrices (adamw, muon: decoupled, else L2)", least=0, most=100, auto=True
+        ),
     ] = AUTO
     activation_penalty: Annotated[
         float, Setting("on large outputs of the last layer (AR)", least=0, most=1e6)

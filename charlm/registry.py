@@ -79,6 +79,7 @@ OPTIMIZERS = {
     "rmsprop": "charlm.training.optimizers:rmsprop",
     "adam": "charlm.training.optimizers:adam",
     "adamw": "charlm.training.optimizers:adamw",
+    "muon": "charlm.training.optimizers:muon",
 }
 
 SCHEDULES = {

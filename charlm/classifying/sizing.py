@@ -12,7 +12,7 @@ from charlm.training.sizing import Choice
 
 _LM_TOKENS = 3e6  # read in all while the language model is fine-tuned, in 1 to 10 passes
 _TEXTS, _TOKENS = 12_000, 6e6  # read in all while the classifier learns, in 3 to 40 passes
-_LR = {"adamw": 5e-3, "adam": 5e-3, "rmsprop": 5e-3, "sgd": 0.5, "nt-asgd": 0.5}
+_LR = {"muon": 5e-3, "adamw": 5e-3, "adam": 5e-3, "rmsprop": 5e-3, "sgd": 0.5, "nt-asgd": 0.5}
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from charlm.training.muon import Muon
+from charlm.training.row_adagrad import SideBySide
+
 NamedParameters = Iterable[tuple[str, nn.Parameter]]
 Factors = Callable[[str], float]  # of the learning rate, by the name of the weight
 
+_FIRST_INPUTS = "layers.0.weight_ih"
 # Not .999: a run of a few thousand steps must not remember its first ones.
 _SQUARES_DECAY = 0.95
 
@@ -73,3 +77,15 @@ def adamw(
     (Loshchilov & Hutter 2019, alg. 2)."""
     groups = _groups(named, weight_decay, factors)
     return torch.optim.AdamW(groups, lr=lr, betas=(0.9, _SQUARES_DECAY), eps=1e-8, fused=True)
+
+
+def muon(
+    named: NamedParameters, lr: float, weight_decay: float, factors: Factors = all_alike
+) -> torch.optim.Optimizer:
+    """adamw, and Muon for W_ih of the first recurrent layer, which is thin: for the others it
+    would cost more than all else of a step (`training.muon`)."""
+    named = list(named)
+    thin = [(name, weight) for name, weight in named if name.endswith(_FIRST_INPUTS)]
+    others = [(name, weight) for name, weight in named if not name.endswith(_FIRST_INPUTS)]
+    beside = [Muon(_groups(thin, weight_decay, factors), lr)] if thin else []
+    return SideBySide([adamw(others, lr, weight_decay, factors), *beside])

@@ -51,7 +51,11 @@ class SideBySide(torch.optim.Optimizer):
     """Several optimisers, each with parameters of its own, as one: they share what is kept."""
 
     def __init__(self, optimizers: Iterable[torch.optim.Optimizer]) -> None:
-        self.optimizers = list(optimizers)
+        self.optimizers: list[torch.optim.Optimizer] = [
+            one
+            for optimizer in optimizers
+            for one in (optimizer.optimizers if isinstance(optimizer, SideBySide) else [optimizer])
+        ]
         self.param_groups = [g for optimizer in self.optimizers for g in optimizer.param_groups]
         self.state = self.optimizers[0].state
         for optimizer in self.optimizers[1:]:

@@ -28,6 +28,7 @@ _WEIGHT_DECAY = {
     "rmsprop": (0.0, "its steps do not shrink with the weights: dropout serves better"),
     "adam": (0.0, "coupled decay is lost in its division: adamw has it"),
     "adamw": (0.1, "with adamw"),
+    "muon": (0.1, "with muon"),
 }
 
 _LARGE_VOCABULARY = 1000  # from here on its layer costs more than the recurrence

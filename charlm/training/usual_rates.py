@@ -6,7 +6,14 @@ from charlm.config_model import Model
 
 # Measured on Tiny Shakespeare with one layer of this width (others than adamw: scripts/LOG.md).
 REFERENCE_WIDTH = 384
-_REFERENCE_LR = {"sgd": 8.0, "nt-asgd": 8.0, "rmsprop": 20e-3, "adam": 20e-3, "adamw": 20e-3}
+_REFERENCE_LR = {
+    "sgd": 8.0,
+    "nt-asgd": 8.0,
+    "rmsprop": 20e-3,
+    "adam": 20e-3,
+    "adamw": 20e-3,
+    "muon": 20e-3,
+}
 BY_GRADIENT_ALONE = ("sgd", "nt-asgd")
 
 

@@ -135,7 +135,7 @@ CHOICES = {
     "SOFTMAXES": "full adaptive",
     "TEMPORAL_DROPOUTS": "variational weight-drop zoneout",
     "INITIALISATIONS": "default orthogonal identity uniform",
-    "OPTIMIZERS": "sgd nt-asgd rmsprop adam adamw",
+    "OPTIMIZERS": "sgd nt-asgd rmsprop adam adamw muon",
     "SCHEDULES": "constant cosine one-cycle stlr plateau",
     "LOGIT_FILTERS": "temperature top_k top_p min_p typical_p repetition_penalty",
 }
