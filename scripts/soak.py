@@ -119,6 +119,8 @@ def main() -> None:
         text.write_text("".join(notes[i % len(notes)] + "\n" for i in range(lines)), "utf-8")
         alone = ["--threads", options.threads]
         training = ["train", str(corpus), "--out", run, "--minutes", str(minutes), "-q", *alone]
+        # A tenth of a long text would take longer to measure at the end than to train on.
+        training += ["--valid", str(NOTES.with_name("valid.txt"))]
         training += ["--save-every", "5", "--report-every", "20"]
         labelling = [sys.executable, str(ROOT / "scripts" / "label_notes.py"), "--out", place]
         subprocess.run(labelling, check=True)
