@@ -23,8 +23,8 @@ def kills(long_run):
 
 def test_killed_before_calls_of_the_system(folder, uninterrupted, record_property, long_run):
     tried, before, inside = 0, 0, 0
-    for place, number in kills(long_run):
-        run = folder / f"run{tried}"
+    for attempt, (place, number) in enumerate(kills(long_run)):
+        run = folder / f"run{attempt}"
         killed = train(folder, run, fault=Fault(place, number, "kill"))
         if killed.code == 0:  # it makes fewer such calls
             continue
