@@ -27,10 +27,10 @@ from charlm.text.corpus import corpus_fingerprint
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 from charlm.training import tensorboard
+from charlm.training.batch_sizing import fit_to_text
 from charlm.training.interrupt import Interruption, noted
 from charlm.training.listener import Listener
 from charlm.training.ranks import Ranks, joined
-from charlm.training.sizing import fit_to_text
 from charlm.transfer import adopted, source_of
 
 

@@ -14,7 +14,7 @@ from charlm.classifying.network import classifier_architecture, directions_of
 from charlm.draws import Draws, Share
 from charlm.evaluation.calibration import probabilities_at
 from charlm.evaluation.classification import figures
-from charlm.evaluation.reading_texts import logits_of
+from charlm.evaluation.reading_texts import logits_of, vectors_of
 from charlm.loaded import Model
 from charlm.model.classifier import Classifier
 from charlm.planning import rates_of
@@ -35,6 +35,8 @@ from charlm.training.loop import Loop, Measured
 from charlm.training.ranks import Ranks
 from charlm.training.state import Evaluations, TrainingState
 from charlm.transfer import mapped
+
+_USUAL_TEXTS = 1000  # of which the head learns beforehand what all texts have in common
 
 
 @dataclass
@@ -60,8 +62,8 @@ class ClassifierAssembly:
     ) -> dict[str, Any]:
         """Train from a checkpoint, or from the weights of the sources, to the end; the summary."""
         self._build(checkpoint)
-        if checkpoint is None and sources:
-            self._start_from(sources)
+        if checkpoint is None:
+            self._begin(sources)
         self.saved.put_back(checkpoint or self.saved.beginning())
         loop = self._loop(self.saved.restored(checkpoint))
         loop.run()
@@ -153,8 +155,9 @@ class ClassifierAssembly:
         forget_bias = None if m.forget_bias == AUTO else m.forget_bias
         return self.architecture.build().initialise(m.init, draws, forget_bias)
 
-    def _start_from(self, sources: list[Model]) -> None:
-        """Take the sources' weights, and keep them as `begin`: a source may be gone later."""
+    def _begin(self, sources: list[Model]) -> None:
+        """Take the sources' weights and measure the usual text; kept as `begin`, as a source may
+        be gone later."""
         weights = checkpointing.weights_of(self.model)
         for number, source in enumerate(sources):
             found = mapped(source.stored.weights, source.tokenizer, self.tokenizer)
@@ -164,8 +167,17 @@ class ClassifierAssembly:
                 f"{found.shared:,} of {found.tokens:,} tokens have their rows from "
                 f"{source.stored.path}"
             )
-        checkpointing.put_weights(self.model, weights, str(sources[0].stored.path))
+        if sources:
+            checkpointing.put_weights(self.model, weights, str(sources[0].stored.path))
+        self._standardise()
         self.saved.save(TrainingState(), best=False, also=("begin",))
+
+    def _standardise(self) -> None:
+        draws = Draws(self.config.optimisation.seed, 0).numpy("usual texts")
+        texts = self.ids["train"].some(_USUAL_TEXTS, draws)
+        pooling = self.config.classifier.pooling
+        found = vectors_of(self.model.readers, pooling, texts, self.interruption.check)
+        self.model.standardise(torch.from_numpy(found))
 
     def _loop(self, begin: tuple[TrainingState, Evaluations]) -> Loop:
         o, b = self.config.optimisation, self.config.budget

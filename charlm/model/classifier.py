@@ -2,7 +2,7 @@
 
     h_1 ... h_n = encoder(x_1 ... x_n)      read in chunks, each from the state of the one before
     v = pooling(h_1 ... h_n)                model/pooling.py
-    y = W_2 relu(W_1 norm(v))               logits (C,); without a hidden layer W norm(v)
+    y = W_2 relu(W_1 (v - mean) / std)      logits (C,); without a hidden layer W (v - mean) / std
 
 One encoder reads from the beginning (or from the end, if that is how it was trained). Two:
 the second reads the other way, and either one head sees both vectors (a bidirectional network:
@@ -17,7 +17,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from charlm import registry
 from charlm.draws import Draws
@@ -57,34 +56,49 @@ class ClassifierArchitecture:
 class Head(nn.Module):
     """vectors (B, P, H) -> logits (B, C).
 
-    Each of the P parts is brought to mean 0 and variance 1 (Ba et al. 2016), which, unlike the
-    batch norm of Howard & Ruder, makes of a text the same whatever it is read with.
+    What is common to all texts is taken off first, as most of a pooled vector is:
+    x = (v - usual_mean) / usual_deviation, unit by unit. These two are measured on the training
+    texts before the first step (`standardise`), without dropout, and stay: unlike the batch norm
+    of Howard & Ruder they make of a text the same whatever it is read with.
     """
 
     def __init__(self, parts: int, size: int, hidden: int | None, classes: int) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.empty(parts * size))
-        self.shift = nn.Parameter(torch.empty(parts * size))
+        self.usual_mean = _not_learned(torch.zeros(parts * size))
+        self.usual_deviation = _not_learned(torch.ones(parts * size))
         self.hidden = None if hidden is None else nn.Linear(parts * size, hidden)
         self.output = nn.Linear(parts * size if hidden is None else hidden, classes)
 
     def draw(self, generator: torch.Generator) -> None:
         """As torch.nn does it: U(-1/sqrt(n), 1/sqrt(n)) for n inputs; biases 0."""
-        self.scale.fill_(1.0)
-        self.shift.zero_()
+        self.usual_mean.zero_()
+        self.usual_deviation.fill_(1.0)
         for layer in (self.hidden, self.output):
             if layer is not None:
                 fill_uniform(layer.weight, 1 / math.sqrt(layer.in_features), generator)
                 layer.bias.zero_()
 
+    @torch.no_grad()
+    def standardise(self, vectors: Tensor) -> None:
+        """From vectors (N, P H) of training texts. A unit that is nearly the same in all of them
+        is not blown up beyond a tenth of the usual spread."""
+        deviation = vectors.std(0, correction=0)
+        least = 0.1 * deviation.mean() + 1e-6
+        self.usual_mean.copy_(vectors.mean(0))
+        self.usual_deviation.copy_(deviation.clamp(min=float(least)))
+
     def forward(self, vectors: Tensor, dropout: float, draws: Draws | None) -> Tensor:
-        x = F.layer_norm(vectors, vectors.shape[2:]).flatten(1) * self.scale + self.shift
+        x = (vectors.flatten(1) - self.usual_mean) / self.usual_deviation
         x = _dropped(x, dropout, draws, "vector")
         if self.hidden is not None:
             x = torch.relu(self.hidden(x))
             x = _dropped(x, dropout / 4, draws, "hidden")  # .4 and .1 in Howard & Ruder
         logits: Tensor = self.output(x)
         return logits
+
+
+def _not_learned(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values, requires_grad=False)
 
 
 def _dropped(x: Tensor, p: float, draws: Draws | None, place: str) -> Tensor:
@@ -125,6 +139,12 @@ class Classifier(nn.Module):
         """How passes are run; not part of what the model is."""
         for encoder in self.readers:
             encoder.kernel, encoder.precision = kernel, precision
+
+    def standardise(self, vectors: Tensor) -> None:
+        """Let the heads know the usual text, from the pooled vectors (N, F) of some: those of all
+        encoders beside each other."""
+        for head, part in zip(self.heads, vectors.chunk(len(self.heads), dim=1), strict=True):
+            cast(Head, head).standardise(part.to(next(head.parameters()).device))
 
     def layer_groups(self) -> list[list[str]]:
         """Names of the weights, group by group from the top: heads, layers, embedding.

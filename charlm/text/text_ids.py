@@ -31,6 +31,14 @@ class TextIds:
     def __len__(self) -> int:
         return len(self._ids)
 
+    def some(self, most: int, draws: np.random.Generator) -> "TextIds":
+        """These texts or, where they are more, `most` of them drawn without putting back."""
+        numbers = np.arange(len(self))
+        if len(self) > most:
+            numbers = np.sort(draws.choice(len(self), most, replace=False))
+        ids = [self._ids[number] for number in numbers.tolist()]
+        return TextIds(ids, self._tokenizer, self._most, self._directions)
+
     def read(self, number: int, encoder: int) -> npt.NDArray[np.int64]:
         """The boundary token and text `number`, in the order of that encoder."""
         ids = self._ids[number][: self._most]

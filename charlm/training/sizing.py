@@ -14,6 +14,7 @@ from charlm.contradictions import OWN_WARM_UP
 from charlm.errors import DataError
 from charlm.model.cells.base import Cell, make_cell
 from charlm.settings import AUTO
+from charlm.training.batch_sizing import batch_choices, fit_to_text
 from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.usual_rates import BY_GRADIENT_ALONE, REFERENCE_WIDTH, usual_rate
 from charlm.training.vocabulary_sizing import columns, cutoffs_for, shared_with_vocabulary
@@ -72,20 +73,6 @@ def resolve(config: Config, facts: Facts) -> tuple[Config, list[Choice]]:
     return _Resolution(config, facts).run()
 
 
-def fit_to_text(config: Config, tokens: int) -> Config:
-    """Fewer streams and steps where the text has too few tokens for a single window."""
-    batch, bptt = config.optimisation.batch_size, config.optimisation.bptt
-    if AUTO in (batch, bptt) or tokens >= batch * bptt:
-        return config
-    streams = max(1, tokens // bptt)
-    return config.with_values(
-        {
-            "optimisation.batch_size": streams,
-            "optimisation.bptt": min(bptt, tokens // streams),
-        }
-    )
-
-
 def evaluation_times(config: Config) -> int:
     """How often a run is evaluated in its budget, unless --eval-every says so."""
     o = config.optimisation
@@ -108,8 +95,8 @@ class _Resolution:
         self._set("optimisation.device", facts.device, "what there is")
         self._set("optimisation.precision", facts.precision, "the faster right one, by a probe")
         self._set("optimisation.threads", facts.threads, "the fastest at this moment")
-        self._batch()
         self._model()
+        self._batch()
         self._regularisation()
         self._optimisation()
         pace = self.config.optimisation.lr / usual_rate(o.optimizer, self.config.model)
@@ -125,12 +112,10 @@ class _Resolution:
 
     def _batch(self) -> None:
         tokens = self.facts.train_tokens
-        # Each stream should hold several windows, or hardly any state is ever carried.
-        streams = 2 ** int(math.log2(min(32, max(1, tokens / 512))))
-        self._set("optimisation.batch_size", streams, f"{tokens:,} tokens to train on")
-        given = self.config.optimisation.batch_size
-        bptt = max(1, min(32, tokens // (2 * given)))
-        self._set("optimisation.bptt", bptt, "short windows, many updates")
+        by_steps = self.config.budget.steps is not None
+        expected = None if by_steps else self._expected_epochs() * tokens
+        for choice in batch_choices(self.config, tokens, expected):
+            self._set(*choice)
         before, self.config = self.config, fit_to_text(self.config, tokens)
         o = before.optimisation
         reason = f"{tokens:,} tokens are fewer than {o.batch_size} streams of {o.bptt}: reduced"

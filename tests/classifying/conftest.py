@@ -34,6 +34,6 @@ def classifier(tmp_path_factory, lm):
         out,
         lm_epochs=1,
         test_fraction=0.2,
-        **(QUICK | {"epochs": 10, "lr": 0.05, "dropout": 0}),
+        **(QUICK | {"epochs": 10, "lr": 0.02, "dropout": 0}),
     )
     return out, summary

@@ -67,8 +67,8 @@ def expected(model, outputs, pooling):
     parts = {"last": [h[-1]], "mean": [h.mean(0)], "max": [h.max(0)]}
     parts["concat"] = parts["last"] + parts["max"] + parts["mean"]
     head = model.heads[0]
-    x = np.concatenate([(v - v.mean()) / np.sqrt(v.var() + 1e-5) for v in parts[pooling]])
-    x = x * head.scale.detach().numpy() + head.shift.detach().numpy()
+    mean, deviation = head.usual_mean.numpy(), head.usual_deviation.numpy()
+    x = (np.concatenate(parts[pooling]) - mean) / deviation
     hidden, output = head.hidden, head.output
     x = np.maximum(0, hidden.weight.detach().numpy() @ x + hidden.bias.detach().numpy())
     return output.weight.detach().numpy() @ x + output.bias.detach().numpy()
@@ -77,8 +77,10 @@ def expected(model, outputs, pooling):
 @pytest.mark.parametrize("pooling", registry.POOLINGS)
 def test_against_torch_nn(pooling):
     model, texts = network(layers=1, pooling=pooling).double(), batch()
-    for bias in (model.heads[0].hidden.bias, model.heads[0].shift):
-        nn.init.normal_(bias)
+    head = model.heads[0]
+    for values in (head.hidden.bias, head.usual_mean):
+        nn.init.normal_(values)
+    nn.init.uniform_(head.usual_deviation, 0.5, 2)
     encoder = model.readers[0]
     lstm = nn.LSTM(E, H).double()
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -114,7 +116,8 @@ def gradients(model, rates, **how):
     model.zero_grad()
     (logits,), _ = model([batch()], 4, rates, Draws(1, 5), 0.3, **how)
     logits.square().sum().backward()
-    return {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    learned = [(n, weight) for n, weight in model.named_parameters() if weight.requires_grad]
+    return {name: weight.grad.clone() for name, weight in learned}
 
 
 @pytest.mark.parametrize("name", DROPOUTS)
@@ -141,11 +144,31 @@ def test_dropout_is_drawn_for_the_batch_and_only_where_draws_are_given():
     assert torch.equal(whole[0], whole[1]) and not torch.equal(dropped[0], dropped[1])
 
 
+@pytest.mark.parametrize(("encoders", "heads"), [(1, 1), (2, 1), (2, 2)])
+def test_a_head_takes_off_what_is_common_to_all_texts(encoders, heads):
+    model = network(encoders=encoders, heads=heads, layers=1).double()
+    pooled, _ = whole_texts.read(model.readers[0], batch(), 4)
+    vectors = torch.cat([model.pooling(pooled, LENGTHS).flatten(1)] * encoders, dim=1)
+    vectors = vectors.detach()
+    vectors[:, 2] = 0.25  # a unit that says nothing
+    model.standardise(vectors)
+    for number, part in enumerate(vectors.chunk(heads, dim=1)):
+        head = model.heads[number]
+        x = (part - head.usual_mean) / head.usual_deviation
+        torch.testing.assert_close(x.mean(0), torch.zeros_like(x[0]), rtol=0, atol=1e-12)
+        usual = part.std(0, correction=0)
+        wide = usual > 0.1 * usual.mean()
+        spread = x.std(0, correction=0)[wide]
+        torch.testing.assert_close(spread, torch.ones_like(spread), rtol=0, atol=1e-4)
+        assert float(x.std(0, correction=0).max()) < 1.001 and head.usual_deviation.min() > 0
+    assert not model.heads[0].usual_mean.requires_grad
+
+
 def test_every_weight_is_in_one_layer_group_from_the_top():
     model = network(encoders=2, heads=2, predicts=True)
     groups = model.layer_groups()
     assert sorted(name for group in groups for name in group) == sorted(
-        name for name, _ in model.named_parameters()
+        name for name, weight in model.named_parameters() if weight.requires_grad
     )
     kinds = [{name.split(".", 2)[2].rsplit(".", 1)[0] for name in group} for group in groups[1:]]
     assert kinds == [{"layers.1"}, {"layers.0"}, {"embedding"}]
@@ -160,4 +183,5 @@ def test_an_encoder_that_does_not_learn_keeps_nothing():
     (logits,), _ = model([batch()], 4)
     logits.sum().backward()
     assert seen and not any(seen)
-    assert all(weight.grad is not None for weight in model.heads.parameters())
+    learned = [weight for weight in model.heads.parameters() if weight.requires_grad]
+    assert learned and all(weight.grad is not None for weight in learned)

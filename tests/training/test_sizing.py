@@ -138,3 +138,26 @@ def test_warm_up_does_not_outlast_a_short_budget():
     long, _ = resolve(config_of(minutes=500, hidden_size=256), facts)
     assert short.optimisation.warmup_steps < 10
     assert long.optimisation.warmup_steps == 50
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "budget", "tokens", "rate", "expected"),
+    [
+        ("char", {"minutes": 1.0}, 1_000_000, 100.0, (16, 64)),
+        ("byte", {"steps": 10**6}, 1_000_000, 100.0, (16, 64)),
+        ("char", {"epochs": 7.0}, 1_000_000, 100.0, (16, 128)),
+        ("char", {"epochs": 5.0}, 1_000_000, 100.0, (16, 64)),
+        ("word", {"epochs": 70.0}, 1_000_000, 100.0, (32, 32)),
+        ("char", {"minutes": 1.0}, 2_100, 100.0, (4, 128)),
+        ("char", {"minutes": 1.0}, 100, 100.0, (1, 50)),
+    ],
+)
+def test_streams_and_windows(tokenizer, budget, tokens, rate, expected):
+    config, _ = resolve(config_of(tokenizer=tokenizer, **budget), facts_of(tokens, rate=rate))
+    o = config.optimisation
+    assert (o.batch_size, o.bptt) == expected
+
+
+def test_given_streams_leave_room_for_windows():
+    config, _ = resolve(config_of(batch_size=50, minutes=1.0), facts_of(2000))
+    assert (config.optimisation.batch_size, config.optimisation.bptt) == (50, 20)

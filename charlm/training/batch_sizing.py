@@ -1,0 +1,50 @@
+"""What `auto` becomes for the streams and windows of a step."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from charlm.config import Config
+from charlm.settings import AUTO
+
+# (streams, steps in time), for about a thousand tokens a step (scripts/LOG.md, "Windows"). What
+# stands beside a letter in n-grams need not be learned through time, so that windows pay which
+# see a sentence or two; words see as far in half of that.
+_LETTERS, _LONG = (16, 64), (32, 32)
+# Beyond so many steps longer windows are worth more than more updates.
+_MANY_STEPS = 6000
+_TOKENS_A_STREAM = 512
+
+
+def batch_choices(
+    config: Config, tokens: int, expected: float | None
+) -> Iterator[tuple[str, Any, str]]:
+    """Each setting with its value, for a text of `tokens`, and the reason.
+
+    expected: tokens that the budget allows to read, None where it is given in steps.
+    """
+    letters = config.tokenizer.tokenizer in ("char", "byte")
+    streams, window = _LETTERS if letters else _LONG
+    reason = "windows of a sentence or two" if letters else "short windows, many updates"
+    if letters and expected is not None and expected > _MANY_STEPS * streams * window:
+        window, reason = 2 * window, "updates there are enough of, so windows see further"
+    # Each stream should hold several windows, or hardly any state is ever carried.
+    streams = 2 ** int(math.log2(min(streams, max(1, tokens / _TOKENS_A_STREAM))))
+    yield "optimisation.batch_size", streams, f"{tokens:,} tokens to train on"
+    given = config.optimisation.batch_size
+    taken = streams if given == AUTO else given
+    yield "optimisation.bptt", max(1, min(window, tokens // (2 * taken))), reason
+
+
+def fit_to_text(config: Config, tokens: int) -> Config:
+    """Fewer streams and steps where the text has too few tokens for a single window."""
+    batch, bptt = config.optimisation.batch_size, config.optimisation.bptt
+    if AUTO in (batch, bptt) or tokens >= batch * bptt:
+        return config
+    streams = max(1, tokens // bptt)
+    return config.with_values(
+        {
+            "optimisation.batch_size": streams,
+            "optimisation.bptt": min(bptt, tokens // streams),
+        }
+    )
