@@ -64,7 +64,8 @@ SPEEDRUN ?=
 speedrun: install ## how much is learned in so many minutes: make speedrun TRACK=shakespeare-3 SPEEDRUN="--data data"
 	$(BIN)/python scripts/speedrun.py $(TRACK) $(SPEEDRUN)
 
-LECTURE := --steps 1000 --hidden-size 128 --threads 1 --precision fp32 --force
+LECTURE := --steps 1000 --hidden-size 128 --ngram-order 1 --threads 1 --precision fp32 --force
+SERIES := --preset series --steps 3000 --hidden-size 128 --threads 1 --precision fp32 --force
 
 figures: install ## the pictures of docs/lecture.md (some minutes)
 	$(BIN)/charlm gradients --out docs/pictures/gradients.svg
@@ -73,6 +74,14 @@ figures: install ## the pictures of docs/lecture.md (some minutes)
 	$(BIN)/charlm train --out runs/lstm --cell lstm $(LECTURE)
 	$(BIN)/charlm train --out runs/gru-cho --cell gru-cho --no-bias $(LECTURE)
 	$(BIN)/charlm compare runs/sigmoid runs/lstm runs/gru-cho --out docs/pictures/cells.svg
+	$(BIN)/charlm train --out runs/feedforward --cell feedforward --context 12 $(LECTURE)
+	$(BIN)/charlm train --out runs/conv --cell conv --layers 2 --context 4 $(LECTURE)
+	$(BIN)/charlm compare runs/feedforward runs/conv runs/lstm --out docs/pictures/kinds.svg
+	$(BIN)/python scripts/simulate_heart_rate.py --days 100 --out runs/hr.csv
+	head -n 129601 runs/hr.csv | $(BIN)/charlm quantise --column heart_rate --step 1 --out runs/hr.words
+	$(BIN)/charlm train runs/hr.words --out runs/hr $(SERIES)
+	$(BIN)/charlm forecast runs/hr runs/hr.csv --column heart_rate --horizon 20 --held-out 14400 \
+		--title "simulated: kinetics of exercise, day and night" --out docs/pictures/forecast.svg
 
 clean: ## remove what was built (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

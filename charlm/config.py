@@ -63,8 +63,10 @@ class Regularisation:
     ] = 0.0
     reset_probability: Annotated[
         float,
-        Setting("chance a window to set a stream back to the empty state", least=0, most=1),
-    ] = 0.03
+        Setting(
+            "chance a window to set a stream back to the empty state", least=0, most=1, auto=True
+        ),
+    ] = AUTO
 
 
 @dataclass(frozen=True)

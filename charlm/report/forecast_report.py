@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charlm.forecasting import Forecast, Measurement
-from charlm.report.drawing import COLOURS, drawable, legend, panels, style
+from charlm.report.drawing import COLOURS, legend, panels, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,6 +87,7 @@ def measured_picture(found: Measurement, title: str | None) -> "Figure":
             steps = range(1, len(by_step.absolute_error) + 1)
             lines += errors.plot(steps, by_step.absolute_error)
         errors.set_ylim(0)
+        errors.xaxis.get_major_locator().set_params(integer=True)
         errors.set_xlabel("steps ahead")
         legend(errors, lines, list(found.by))
     return figure
@@ -109,5 +110,5 @@ def _fan(axes: "Axes", found: Forecast) -> None:
         lines += axes.plot(ahead, found.truth, color=COLOURS[1])
         names.append("what came")
     axes.axvline(0.5, color=COLOURS[6], linewidth=0.7, linestyle=":")
-    axes.set_xlabel(drawable("steps after the last value"))
+    axes.set_xlabel("steps after the last value")
     legend(axes, lines, names)

@@ -17,6 +17,7 @@ from charlm.settings import AUTO
 from charlm.training.batch_sizing import batch_choices, fit_to_text
 from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.usual_rates import BY_GRADIENT_ALONE, REFERENCE_WIDTH, usual_rate
+from charlm.training.usual_resets import usual_resets
 from charlm.training.vocabulary_sizing import columns, cutoffs_for, shared_with_vocabulary
 
 # Measured on Tiny Shakespeare (1.0 M characters) with 2 cores: scripts/RECORDS.md.
@@ -192,11 +193,9 @@ class _Resolution:
             temporal = max(temporal, 0.05)  # whoever names a kind wants some of it
         self._set("regularisation.temporal_dropout", temporal, reason)
         self._set("regularisation.temporal_dropout_kind", "variational", "the default kind")
-        self._set(
-            "regularisation.temporal_dropout_mask",
-            "shared",
-            "keeps the library kernel; of equal worth in our measurements",
-        )
+        reason = "keeps the library kernel; of equal worth in our measurements"
+        self._set("regularisation.temporal_dropout_mask", "shared", reason)
+        self._set("regularisation.reset_probability", *usual_resets(self.config.model))
         self._set("regularisation.weight_decay", *_WEIGHT_DECAY[self.config.optimisation.optimizer])
 
     def _cell(self) -> Cell:

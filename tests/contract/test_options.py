@@ -165,7 +165,7 @@ DEFAULTS = {
         "--test": "none", "--epochs": "none", "--steps": "none", "--patience": "none",
         "--init": "orthogonal", "--init-from": "none", "--direction": "forward",
         "--ema": "none", "--variable-bptt": "False", "--tensorboard": "False",
-        "--corpus": "none", "--reset-probability": "0.03", "--canaries": "0", "--bias": "True",
+        "--corpus": "none", "--canaries": "0", "--bias": "True",
         "--activation-penalty": "0", "--temporal-activation-penalty": "0",
         "--softmax": "full",
         **dict.fromkeys(
@@ -173,6 +173,7 @@ DEFAULTS = {
              "--min-count", "--word-split", "--word-oov",
              "--inter-layer-dropout", "--temporal-dropout", "--temporal-dropout-kind",
              "--temporal-dropout-mask", "--input-dropout", "--output-dropout", "--weight-decay",
+             "--reset-probability",
              "--lr", "--schedule", "--warmup-steps", "--batch-size", "--bptt", "--precision",
              "--kernel",
              "--threads", "--device", "--minutes", "--eval-every", "--report-every",

@@ -140,6 +140,21 @@ def test_warm_up_does_not_outlast_a_short_budget():
     assert long.optimisation.warmup_steps == 50
 
 
+def test_a_state_without_bounds_is_not_carried_on():
+    irnn = {"cell": "rnn", "nonlinearity": "relu", "init": "identity", "steps": 9}
+    found = {
+        name: resolve(config_of(**options), facts_of())[0].regularisation.reset_probability
+        for name, options in {
+            "IRNN": irnn,
+            "as asked": irnn | {"reset_probability": 0.2},
+            "relu": irnn | {"init": "orthogonal"},
+            "tanh": irnn | {"nonlinearity": "auto"},
+            "LSTM": {"steps": 9},
+        }.items()
+    }
+    assert found == {"IRNN": 1.0, "as asked": 0.2, "relu": 0.03, "tanh": 0.03, "LSTM": 0.03}
+
+
 @pytest.mark.parametrize(
     ("tokenizer", "budget", "tokens", "rate", "expected"),
     [
