@@ -77,6 +77,8 @@ def picture(found: Forecast, title: str | None) -> "Figure":
 
 def measured_picture(found: Measurement, title: str | None) -> "Figure":
     """The last forecast with what came, and the error by steps ahead of each forecaster."""
+    from matplotlib.ticker import MaxNLocator
+
     titles = [title or "the last forecast, and what came"]
     titles.append(f"mean absolute error, {found.forecasts:,} forecasts")
     figure, (fan, errors) = panels(titles, 2, panel=(4.6, 3.0))
@@ -87,7 +89,7 @@ def measured_picture(found: Measurement, title: str | None) -> "Figure":
             steps = range(1, len(by_step.absolute_error) + 1)
             lines += errors.plot(steps, by_step.absolute_error)
         errors.set_ylim(0)
-        errors.xaxis.get_major_locator().set_params(integer=True)
+        errors.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         errors.set_xlabel("steps ahead")
         legend(errors, lines, list(found.by))
     return figure
