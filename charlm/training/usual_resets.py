@@ -1,6 +1,6 @@
 """How often the state that is carried from window to window is set back to empty."""
 
-from charlm.config import Model
+from charlm.config_model import Model
 
 # A model that never meets an empty state is at a loss on the first lines of anything.
 _NOW_AND_THEN = 0.03
