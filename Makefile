@@ -64,7 +64,7 @@ SPEEDRUN ?=
 speedrun: install ## how much is learned in so many minutes: make speedrun TRACK=shakespeare-3 SPEEDRUN="--data data"
 	$(BIN)/python scripts/speedrun.py $(TRACK) $(SPEEDRUN)
 
-LECTURE := --steps 1000 --hidden-size 128 --ngram-order 1 --threads 1 --precision fp32 --force
+LECTURE := --steps 1000 --hidden-size 128 --batch-size 32 --bptt 32 --ngram-order 1 --threads 1 --precision fp32 --force
 SERIES := --preset series --steps 3000 --hidden-size 128 --threads 1 --precision fp32 --force
 
 figures: install ## the pictures of docs/lecture.md (some minutes)
