@@ -30,7 +30,8 @@ from charlm.evaluation.tfidf_baseline import baseline_probabilities
 RECIPES: dict[str, dict[str, Any]] = {
     "the whole recipe": {},
     "language model not fine-tuned": {"lm_epochs": 0},
-    "all layers from the first step": {"gradual_unfreezing": False},
+    "one more layer at a time": {"gradual_unfreezing": True},
+    "rates that fall by 2.6 a layer": {"discriminative_lr": 2.6},
     "one rate for all layers": {"discriminative_lr": 1.0},
     "constant rate": {"schedule": "constant"},
     "last output alone": {"pooling": "last"},

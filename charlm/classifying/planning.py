@@ -46,7 +46,7 @@ def check(config: ClassifierConfig, given: Sequence[str]) -> None:
     if c.backward is not None and not pretrained:
         problems.append("--backward is given, and RUN is none: use --bidirectional")
     if not c.gradual_unfreezing and c.unfreeze_every != AUTO:
-        problems.append("--unfreeze-every is given, and --no-gradual-unfreezing too")
+        problems.append("--unfreeze-every is given, and --gradual-unfreezing is not")
     if pretrained:
         problems += [
             f"--{key.split('.')[1].replace('_', '-')} is given, and RUN has its tokenizer"

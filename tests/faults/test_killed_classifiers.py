@@ -14,8 +14,8 @@ LM_STEPS, STEPS, UNFREEZE = 12, 14, 3  # the head, the layer, then the embedding
 
 TRAINING = options(
     **QUICK | {"epochs": 2},
-    lm_epochs=1, unfreeze_every=UNFREEZE, eval_every=4, report_every=5, test_fraction=0.2,
-    input_dropout=0.2, temporal_dropout=0.2, lm_loss=0.1,
+    lm_epochs=1, gradual_unfreezing=True, unfreeze_every=UNFREEZE, eval_every=4, report_every=5,
+    test_fraction=0.2, input_dropout=0.2, temporal_dropout=0.2, lm_loss=0.1,
 )  # fmt: skip
 
 
