@@ -38,16 +38,16 @@ class SavedTraining:
 
     def save(self, state: TrainingState, best: bool, also: Sequence[str] = ()) -> None:
         """A checkpoint, linked as `last`, as `best` if it is, and by what `also` names."""
-        groups = checkpointing.groups(self.model, self.optimizer, self.averages, self.task)
-        carried = self.ranks.collected(self.task.carried(), self.share.total)
-        checkpoints.save(
-            self.run,
-            state.step,
-            groups | {"carried": checkpointing.arrays_of(carried)},
-            state.as_dict(),
-            ("last", "best", *also) if best else ("last", *also),
-        )
-        memory.give_back()
+        with memory.aside():
+            groups = checkpointing.groups(self.model, self.optimizer, self.averages, self.task)
+            carried = self.ranks.collected(self.task.carried(), self.share.total)
+            checkpoints.save(
+                self.run,
+                state.step,
+                groups | {"carried": checkpointing.arrays_of(carried)},
+                state.as_dict(),
+                ("last", "best", *also) if best else ("last", *also),
+            )
 
     def put_back(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Everything as it was then."""

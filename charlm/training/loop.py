@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from charlm.errors import DivergedError, Interrupted, MachineError
+from charlm.training import memory
 from charlm.training.averaging import Averages
 from charlm.training.budget import Budget
 from charlm.training.interrupt import Interruption
@@ -211,7 +212,7 @@ class Loop:
         self.listener.evaluating(step)
         begin = time.monotonic()
         try:
-            with self.averages.in_place():
+            with memory.aside(), self.averages.in_place():
                 found = self.evaluate()
         except Interrupted:
             self._save()
@@ -234,7 +235,7 @@ class Loop:
         self.log(evaluation.record())
         self.listener.evaluated(evaluation)
         if self.sample is not None:
-            with self.averages.in_place():
+            with memory.aside(), self.averages.in_place():
                 self.listener.sample(step, self.sample(step))
         return is_best
 

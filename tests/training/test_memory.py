@@ -1,11 +1,14 @@
 """Memory kept from step to step: what is freed stays with the process, to be used again."""
 
+import contextlib
 import subprocess
 import sys
 
 import pytest
 
 import charlm
+from charlm.errors import RunError
+from charlm.training import memory
 
 RESIDENT = """
 import numpy as np
@@ -45,7 +48,14 @@ def test_what_is_freed_is_kept_until_it_is_not_wanted_any_more():
     assert kept > 90 and returned > 90
 
 
-IN_STAIRS = f"""{RESIDENT}
+ASIDE = f"""{RESIDENT}
+def grown():
+    begin = resident()
+    np.empty(100_000_000, np.uint8).fill(1)  # and freed
+    return resident() - begin
+
+with memory.aside():
+    usual = grown()
 memory.keep()
 begin = resident()
 blocks, small = [], []
@@ -53,20 +63,50 @@ for number in range(20):
     blocks.append(np.ones(1_000_000))
     small.append(np.ones(100))
 del blocks
-before = resident()
-memory.give_back()
-print(before - begin, resident() - begin)
+before = resident() - begin
+with memory.aside():
+    after = resident() - begin
+    inside = grown()
+print(usual, before, after, inside, grown())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc, and pages of Linux")
-def test_what_is_free_between_what_is_used_is_given_back():
-    before, after = megabytes(IN_STAIRS)
-    assert before > 150 and after < 10
+def test_what_is_done_aside_keeps_nothing_and_gives_back_what_is_free():
+    usual, before, after, inside, kept_again = megabytes(ASIDE)
+    assert usual < 10 and inside < 10 and after < 10
+    assert before > 150 and kept_again > 90
 
 
-def test_a_save_gives_back(tiny_text, tmp_path, monkeypatch):
-    times = []
-    monkeypatch.setattr("charlm.training.memory.give_back", lambda: times.append(1))
-    charlm.train([tiny_text], tmp_path / "run", steps=4, save_every=0, hidden_size=8, threads=1)
-    assert len(times) >= 4
+@pytest.mark.parametrize("what", ["save", "evaluate", "sample"])
+def test_saves_evaluations_and_samples_are_aside(what, tiny_text, tmp_path, monkeypatch):
+    from charlm.training.loop import Loop
+
+    seen = []
+    attempt = Loop._attempt
+
+    def watched(loop):
+        work = getattr(loop, what)
+
+        def noted(*how):
+            seen.append(memory._kept)
+            return work(*how)
+
+        if what == "save":
+            monkeypatch.setattr(
+                "charlm.saved_training.checkpoints.save",
+                lambda *how: seen.append(memory._kept),
+            )
+        else:
+            setattr(loop, what, noted)
+        attempt(loop)
+        assert memory._kept
+
+    monkeypatch.setattr(Loop, "_attempt", watched)
+    with contextlib.suppress(RunError):  # nothing is there to be loaded at the end
+        charlm.train(
+            [tiny_text], tmp_path / "run", steps=4, save_every=0, eval_every=2, hidden_size=8,
+            threads=1,
+        )  # fmt: skip
+    memory.keep(False)
+    assert seen and not any(seen)
