@@ -33,7 +33,8 @@ def keep(kept: bool = True) -> None:
 
 @contextlib.contextmanager
 def aside() -> Iterator[None]:
-    """What is done inside keeps nothing that it frees, and first all that is free is given back."""
+    """What is done inside keeps nothing that it frees; before and after, what is free is given
+    back."""
     if not _kept:
         yield
         return
@@ -41,4 +42,5 @@ def aside() -> Iterator[None]:
     try:
         yield
     finally:
+        keep(False)  # small blocks come from the heap all the same
         keep()
