@@ -48,9 +48,9 @@ class ClassifierArchitecture:
         return Classifier(self)
 
     def parameters(self) -> int:
-        """The number of weights, without making them."""
+        """The number of weights that are learned, without making them."""
         with torch.device("meta"):
-            return sum(p.numel() for p in self.build().parameters())
+            return sum(p.numel() for p in self.build().parameters() if p.requires_grad)
 
 
 class Head(nn.Module):

@@ -170,6 +170,8 @@ def test_every_weight_is_in_one_layer_group_from_the_top():
     assert sorted(name for group in groups for name in group) == sorted(
         name for name, weight in model.named_parameters() if weight.requires_grad
     )
+    learned = {name: w for name, w in model.named_parameters() if w.requires_grad}
+    assert model.architecture.parameters() == sum(w.numel() for w in learned.values())
     kinds = [{name.split(".", 2)[2].rsplit(".", 1)[0] for name in group} for group in groups[1:]]
     assert kinds == [{"layers.1"}, {"layers.0"}, {"embedding"}]
     assert any("decoder" in name for name in groups[0])
