@@ -176,3 +176,12 @@ def test_streams_and_windows(tokenizer, budget, tokens, rate, expected):
 def test_given_streams_leave_room_for_windows():
     config, _ = resolve(config_of(batch_size=50, minutes=1.0), facts_of(2000))
     assert (config.optimisation.batch_size, config.optimisation.bptt) == (50, 20)
+
+
+@pytest.mark.parametrize(("passes", "order"), [(2.9, 7), (3.1, 1)])
+def test_n_grams_are_for_a_text_that_is_read_a_few_times(passes, order):
+    config, choices = resolve(config_of(epochs=passes), facts_of())
+    assert config.model.ngram_order == order
+    assert ("by heart" in {c.key: c.reason for c in choices}["model.ngram_order"]) == (order == 1)
+    config, _ = resolve(config_of(epochs=passes, ngram_order=5), facts_of())
+    assert config.model.ngram_order == 5
