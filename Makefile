@@ -29,11 +29,6 @@ demo: install ## train on the notes that come with charlm, write, and point at w
 	@echo "Bits, tokens, bits per character: what does not fit costs more."
 	printf 'He denies chest pain and dizziness.\nHe denies purple elephants.\n' | $(BIN)/charlm score runs/demo -
 	@echo
-	@echo "The specialty of a note, learned from 1310 labelled ones, beside TF-IDF and logistic regression:"
-	$(BIN)/python scripts/label_notes.py --out runs/demo-notes
-	$(BIN)/charlm finetune-classify runs/demo runs/demo-notes/train.csv --valid runs/demo-notes/valid.csv \
-		--test runs/demo-notes/test.csv --out runs/demo-specialty --lm-epochs 0 --minutes 1 --force
-	@echo
 	@echo "Your own text:  $(BIN)/charlm train mynotes.txt --out runs/mine"
 	@echo "                $(BIN)/charlm generate runs/mine \"The \""
 

@@ -154,7 +154,7 @@ def test_the_demo_runs(place: Path) -> None:
     for command in commands:
         done = run(command, place)
         assert done.returncode == 0, f"{command}\n{done.stderr.decode()}"
-        assert done.stdout or re.match("charlm (train|finetune)|python", command), command
+        assert done.stdout or "train" in command, command
 
 
 def test_the_make_targets_exist() -> None:

@@ -178,7 +178,7 @@ def test_given_streams_leave_room_for_windows():
     assert (config.optimisation.batch_size, config.optimisation.bptt) == (50, 20)
 
 
-@pytest.mark.parametrize(("passes", "order"), [(2.9, 7), (3.1, 1)])
+@pytest.mark.parametrize(("passes", "order"), [(3.9, 7), (4.1, 1)])
 def test_n_grams_are_for_a_text_that_is_read_a_few_times(passes, order):
     config, choices = resolve(config_of(epochs=passes), facts_of())
     assert config.model.ngram_order == order
