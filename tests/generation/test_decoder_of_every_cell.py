@@ -122,6 +122,17 @@ def test_weights_of_another_shape_than_the_configuration_has_are_refused(wrong):
         decoder_of(config_of(cell="gru", **wrong), weights)
 
 
+def refused_with(config, name, tensor):
+    """RunError where that weight is missing (None) or another."""
+    weights = weights_of(model_of(config))
+    if tensor is None:
+        del weights[name]
+    else:
+        weights[name] = np.asarray(tensor)
+    with pytest.raises(RunError):
+        decoder_of(config, weights)
+
+
 @pytest.mark.parametrize(
     ("name", "tensor"),
     [
@@ -135,13 +146,7 @@ def test_weights_of_another_shape_than_the_configuration_has_are_refused(wrong):
 )
 def test_damaged_n_grams_are_refused(name, tensor):
     config = config_of(**ARCHITECTURES["n-grams"])
-    weights = weights_of(model_of(config))
-    if tensor is None:
-        del weights[name]
-    else:
-        weights[name] = np.asarray(tensor)
-    with pytest.raises(RunError):
-        decoder_of(config, weights)
+    refused_with(config, name, tensor)
     with pytest.raises(RunError):
         decoder_of(config_of(cell="lstm"), weights_of(model_of(config)))
 
@@ -160,10 +165,4 @@ def test_damaged_n_grams_are_refused(name, tensor):
 )
 def test_damaged_clusters_are_refused(name, tensor):
     config = config_of(**ARCHITECTURES["adaptive softmax"])
-    weights = weights_of(model_of(config))
-    if tensor is None:
-        del weights[name]
-    else:
-        weights[name] = np.asarray(tensor)
-    with pytest.raises(RunError):
-        decoder_of(config, weights)
+    refused_with(config, name, tensor)
