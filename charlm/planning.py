@@ -22,11 +22,13 @@ from charlm.runs.directory import RunDirectory
 from charlm.settings import AUTO, fields_of
 from charlm.storage.reading import parse_toml
 from charlm.text.canaries import Canaries
+from charlm.text.repetition import seen_once
 from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
 from charlm.training import precision, sizing
 from charlm.training.listener import Listener
 from charlm.training.loss import CHUNK_LOGITS
+from charlm.training.pace import Pace
 from charlm.transfer import adopted, source_of
 
 _LITTLE_TEXT = 10_000  # tokens
@@ -156,14 +158,18 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
     torch.set_num_threads(threads)
     rates = precision.probe(device)
     chosen = rates.best if o.precision == "auto" else o.precision
+    rate = rates.bf16 if chosen == "bf16" else rates.fp32
+    ids = cache.parts["train"].ids
     facts = sizing.Facts(
-        train_tokens=len(cache.parts["train"].ids),
+        train_tokens=len(ids),
         vocabulary_size=tokenizer.vocabulary_size,
-        rate=launched.size() * (rates.bf16 if chosen == "bf16" else rates.fp32),
+        rate=launched.size() * rate,
         precision=chosen,
         threads=threads,
         device=device,
         unusual=int(unusual(tokenizer.grammar.legal).sum()),
+        seen_once=lambda length: seen_once(ids, length),
+        pace=Pace(device, chosen, rate, launched.size()),
     )
     resolved, choices = sizing.resolve(config, facts)
     _check_clusters(resolved, facts.unusual)

@@ -1,7 +1,7 @@
 """What `auto` becomes for n-grams beside a token (`model.ngrams`)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from charlm.config import Config
@@ -10,9 +10,10 @@ from charlm.settings import AUTO
 # The last seven characters mostly tell which word it is; words and pieces are known already.
 _LONGEST = {"char": 7, "byte": 7}
 _GATED = ("lstm", "gru", "gru-cho")
-# Read more often, n-grams are learned by heart: a loss of 0.03 nats after 4.6 passes over Tiny
-# Shakespeare, where they gain 0.16 in the first (scripts/LOG.md).
-_MOST_PASSES = 4.0
+# What follows an n-gram that occurs once is learned by heart, more with each pass. Passes times the
+# share of such n-grams may come to this: 2.2 over Tiny Shakespeare, where 0.27 of those of seven
+# letters occur once (scripts/LOG.md, "How often a text may be read").
+_MOST_LEARNED_BY_HEART = 0.6
 _TOKENS_A_ROW = 16
 _FEWEST_ROWS, _MOST_ROWS = 2**10, 2**19
 # In one pass over Tiny Shakespeare (scripts/LOG.md); in several they would learn it by heart.
@@ -20,11 +21,16 @@ _RATE = 0.03
 
 
 def ngram_choices(
-    config: Config, tokens: int, passes: float, pace: float
+    config: Config,
+    tokens: int,
+    passes: float,
+    pace: float,
+    seen_once: Callable[[int], float],
 ) -> Iterator[tuple[str, Any, str]]:
     """Each setting with its value for a text of `tokens` read so many times, and the reason.
 
-    pace: the learning rate of all else, against the usual one.
+    pace: the learning rate of all else, against the usual one. seen_once: the share of n-grams of
+    so many tokens that occur once in the text.
     """
     m, kind = config.model, config.tokenizer.tokenizer
     longest = _LONGEST.get(kind, 1)
@@ -32,8 +38,9 @@ def ngram_choices(
         order, why = 1, "a plain network shows what it can do alone"
     else:
         order, why = longest, f"of {kind} tokens" if longest > 1 else "tokens are long already"
-        if longest > 1 and passes > _MOST_PASSES:
-            order, why = 1, f"in {passes:.1f} passes they would be learned by heart"
+        while order > 1 and passes * _once(order, passes, seen_once) > _MOST_LEARNED_BY_HEART:
+            order -= 1
+            why = f"in {passes:.1f} passes longer ones would be learned by heart"
     if order == 1 and (m.ngram_rows != AUTO or config.optimisation.ngram_lr != AUTO):
         order, why = 2, "their settings are given"
     yield "model.ngram_order", order, why
@@ -44,3 +51,8 @@ def ngram_choices(
     yield "model.ngram_rows", rows, f"{tokens:,} tokens to train on"
     rate = float(f"{_RATE * pace / max(1.0, passes):.2g}")
     yield "optimisation.ngram_lr", rate, f"about {passes:.1f} passes over the text are expected"
+
+
+def _once(order: int, passes: float, seen_once: Callable[[int], float]) -> float:
+    """The share that occurs once; not counted where it cannot matter."""
+    return 1.0 if passes <= _MOST_LEARNED_BY_HEART else seen_once(order)

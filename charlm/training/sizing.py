@@ -5,7 +5,7 @@ where it is in epochs or steps, only the corpus counts, so that the same command
 same network everywhere.
 """
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,15 @@ from charlm.contradictions import OWN_WARM_UP
 from charlm.errors import DataError
 from charlm.model.cells.base import Cell, make_cell
 from charlm.settings import AUTO
-from charlm.training.batch_sizing import batch_choices, fit_to_text
+from charlm.training import widths
+from charlm.training.batch_sizing import USUAL_STREAMS, batch_choices, fit_to_text
 from charlm.training.ngram_sizing import ngram_choices
-from charlm.training.usual_rates import BY_GRADIENT_ALONE, REFERENCE_WIDTH, usual_rate
+from charlm.training.pace import operations
+from charlm.training.usual_rates import BY_GRADIENT_ALONE, usual_rate
 from charlm.training.usual_resets import usual_resets
 from charlm.training.vocabulary_sizing import columns, cutoffs_for, shared_with_vocabulary
 
-# Measured on Tiny Shakespeare (1.0 M characters) with 2 cores: scripts/RECORDS.md.
-_REFERENCE_WORK = 20e3  # 1e9 operations in the budget for which that width is best
-_WIDTH_EXPONENT = 0.4  # width ~ work^0.4
-_EFFICIENCY = 0.85  # of a training step against its matrix products alone
+_EFFICIENCY = 0.8  # of a training run against its layers alone (scripts/LOG.md, "Wide layers")
 _WEIGHT_DECAY = {
     "sgd": (1.2e-6, "as in Merity et al. 2018"),
     "nt-asgd": (1.2e-6, "as in Merity et al. 2018"),
@@ -50,6 +49,11 @@ class Facts:
     threads: int
     device: str
     unusual: int = 0  # tokens that are legal in other places than most
+    # The share of the text's n-grams of so many tokens that occur once (text/repetition.py).
+    seen_once: Callable[[int], float] = lambda length: 0.0
+    # 1e9 operations a second of a layer of (cell, hidden units, inputs, streams), of all
+    # processes together (training/pace.py); None: as `rate`.
+    pace: Callable[[Cell, int, int, int], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class _Resolution:
     def __init__(self, config: Config, facts: Facts) -> None:
         self.config, self.facts = config, facts
         self.choices: list[Choice] = []
+        self._paces: dict[tuple[int, int, int], float] = {}
 
     def run(self) -> tuple[Config, list[Choice]]:
         facts, o, b = self.facts, self.config.optimisation, self.config.budget
@@ -101,8 +106,8 @@ class _Resolution:
         self._regularisation()
         self._optimisation()
         pace = self.config.optimisation.lr / usual_rate(o.optimizer, self.config.model)
-        about = self.config, facts.train_tokens, self._expected_epochs(), pace
-        for choice in ngram_choices(*about):
+        about = facts.train_tokens, self._expected_epochs(), pace, facts.seen_once
+        for choice in ngram_choices(self.config, *about):
             self._set(*choice)
         return self.config, self.choices
 
@@ -159,11 +164,10 @@ class _Resolution:
         facts, minutes, layers = self.facts, self.config.budget.minutes, self.config.model.layers
         embedding = 256 if large else 64
         if minutes is None:
-            width = REFERENCE_WIDTH * (facts.train_tokens / 1e6) ** _WIDTH_EXPONENT
+            width = widths.by_text(facts.train_tokens)
             reason = f"{facts.train_tokens:,} tokens to train on"
         else:
-            work = facts.rate * _EFFICIENCY * minutes * 60 / layers
-            width = REFERENCE_WIDTH * (work / _REFERENCE_WORK) ** _WIDTH_EXPONENT
+            width = widths.by_work(facts.rate * _EFFICIENCY * minutes * 60 / layers)
             reason = f"{minutes:g} min at {facts.rate:.0f} GFLOP/s"
             if large:
                 tied = self.config.model.softmax == "full"
@@ -171,11 +175,19 @@ class _Resolution:
                     width, self._columns(), self._cell().gates, tied
                 )
                 reason += f", shared with {facts.vocabulary_size:,} tokens"
-        # A text much smaller than the network is learned by heart.
-        most = 32 * math.sqrt(facts.train_tokens / 1000)
+        most = widths.widest(facts.train_tokens)
         if width > most:
             width, reason = most, f"only {facts.train_tokens:,} tokens to train on"
-        self._set("model.hidden_size", _round_width(width), reason)
+        chosen = rule = widths.rounded(width)
+        if minutes is not None and self.config.model.hidden_size == AUTO:
+            # Narrower where this machine computes wide layers slowly.
+            supposed = 60 * minutes / self._seconds_per_token(rule, embedding, paced=False)
+            chosen = widths.best_of_narrower(
+                rule, supposed, lambda w: 60 * minutes / self._seconds_per_token(w, embedding)
+            )
+        if chosen < rule:
+            reason += f"; {rule} would be slower by more than they are worth"
+        self._set("model.hidden_size", chosen, reason)
         return embedding
 
     def _regularisation(self) -> None:
@@ -211,22 +223,34 @@ class _Resolution:
         if b.steps is not None:
             limits.append(b.steps * o.batch_size * o.bptt / facts.train_tokens)
         if b.minutes is not None:
-            speed = facts.rate * 1e9 * _EFFICIENCY / self._operations_per_token()
-            limits.append(b.minutes * 60 * speed / facts.train_tokens)
+            m = self.config.model
+            seconds = self._seconds_per_token(m.hidden_size, m.embedding_size)
+            limits.append(b.minutes * 60 / seconds / facts.train_tokens)
         return min(limits)
 
-    def _operations_per_token(self) -> float:
-        """Of the matrix products, forward and backward."""
-        m = self.config.model
-        cell = self._cell()
-        last = m.hidden_size if m.last_hidden_size == AUTO else m.last_hidden_size
-        sizes = [m.hidden_size] * (m.layers - 1) + [last]
-        below = [m.embedding_size, *sizes[:-1]]
-        recurrent = cell.gates * sum(
-            h * (i + (h if cell.recurrent else 0)) for h, i in zip(sizes, below, strict=True)
-        )
-        width = m.embedding_size if m.tie_weights else last
-        return 6.0 * (recurrent + width * self._columns())
+    def _seconds_per_token(self, hidden: int, embedding: int, paced: bool = True) -> float:
+        """Of training a network of this width; not `paced`: as if all widths had one rate."""
+        m, cell, facts = self.config.model, self._cell(), self.facts
+        last = hidden if m.last_hidden_size == AUTO else m.last_hidden_size
+        sizes = [hidden] * (m.layers - 1) + [last]
+        seconds = 0.0
+        for size, below in zip(sizes, [embedding, *sizes], strict=False):
+            rate = self._pace(cell, size, below) if paced else facts.rate
+            seconds += operations(cell, size, below) / rate
+        # Tied, the layer onto the vocabulary reads vectors as wide as the embedding.
+        large = facts.vocabulary_size >= _LARGE_VOCABULARY
+        tied = large if m.tie_weights == AUTO else m.tie_weights
+        seconds += 6.0 * (embedding if tied else last) * self._columns() / facts.rate
+        return seconds / 1e9 / _EFFICIENCY
+
+    def _pace(self, cell: Cell, hidden: int, inputs: int) -> float:
+        if self.facts.pace is None:
+            return self.facts.rate
+        given = self.config.optimisation.batch_size
+        layer = hidden, inputs, USUAL_STREAMS if given == AUTO else given
+        if layer not in self._paces:
+            self._paces[layer] = self.facts.pace(cell, *layer)
+        return self._paces[layer]
 
     def _columns(self) -> float:
         return columns(self.facts.vocabulary_size, self.config.cutoffs)
@@ -246,9 +270,7 @@ class _Resolution:
             self._set("optimisation.warmup_steps", 0, "no averages of gradients to settle")
         else:
             tokens = self._expected_epochs() * self.facts.train_tokens
-            steps = int(
-                tokens / self.config.optimisation.batch_size / self.config.optimisation.bptt
-            )
+            steps = int(tokens / o.batch_size / o.bptt)
             warmup = min(50, (steps if last is None else last) // 10)
             self._set("optimisation.warmup_steps", warmup, "lets averages of gradients settle")
         b = self.config.budget
@@ -273,11 +295,5 @@ def last_step(config: Config, train_tokens: int) -> int | None:
     windows = train_tokens // o.batch_size // o.bptt
     limits = [b.steps] if b.steps is not None else []
     if b.epochs is not None:
-        limits.append(max(1, round(b.epochs * windows)))
+        limits.append(max(1, min(10**12, round(b.epochs * windows))))  # as --steps
     return min(limits) if limits else None
-
-
-def _round_width(width: float) -> int:
-    """To a multiple of 64 (of 16 below 128): what matrix products like."""
-    unit = 64 if width >= 128 else 16
-    return max(16, unit * round(width / unit))

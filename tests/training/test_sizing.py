@@ -1,7 +1,9 @@
 """What `auto` becomes: valid for every text, budget and machine."""
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from charlm.config import SETTINGS, Config
@@ -58,6 +60,7 @@ given_sizes = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=200)
 @given(many_facts, budgets, given_sizes)
+@example(facts_of(67_108_465, 2, 1.0), {"epochs": 119_210.0}, {"batch_size": 1, "bptt": 1})
 def test_every_resolution_is_valid(facts, budget, sizes):
     if sizes.get("layers") == 1:
         sizes.pop("inter_layer_dropout", None)
@@ -160,7 +163,7 @@ def test_a_state_without_bounds_is_not_carried_on():
     [
         ("char", {"minutes": 1.0}, 1_000_000, 100.0, (16, 64)),
         ("byte", {"steps": 10**6}, 1_000_000, 100.0, (16, 64)),
-        ("char", {"epochs": 7.0}, 1_000_000, 100.0, (16, 128)),
+        ("char", {"epochs": 9.0}, 1_000_000, 100.0, (32, 128)),
         ("char", {"epochs": 5.0}, 1_000_000, 100.0, (16, 64)),
         ("word", {"epochs": 70.0}, 1_000_000, 100.0, (32, 32)),
         ("char", {"minutes": 1.0}, 2_100, 100.0, (4, 128)),
@@ -178,10 +181,55 @@ def test_given_streams_leave_room_for_windows():
     assert (config.optimisation.batch_size, config.optimisation.bptt) == (50, 20)
 
 
-@pytest.mark.parametrize(("passes", "order"), [(3.9, 7), (4.1, 1)])
-def test_n_grams_are_for_a_text_that_is_read_a_few_times(passes, order):
-    config, choices = resolve(config_of(epochs=passes), facts_of())
+# Of Tiny Shakespeare's n-grams of 2 to 7 letters, about.
+ONCE = {2: 0.0003, 3: 0.003, 4: 0.014, 5: 0.056, 6: 0.15, 7: 0.27}
+
+
+@pytest.mark.parametrize(("passes", "order"), [(0.5, 7), (2.2, 7), (2.3, 6), (5.0, 5), (5000, 1)])
+def test_n_grams_as_long_as_most_come_again(passes, order):
+    facts = replace(facts_of(), seen_once=ONCE.__getitem__)
+    config, choices = resolve(config_of(epochs=passes), facts)
     assert config.model.ngram_order == order
-    assert ("by heart" in {c.key: c.reason for c in choices}["model.ngram_order"]) == (order == 1)
-    config, _ = resolve(config_of(epochs=passes, ngram_order=5), facts_of())
+    assert ("by heart" in {c.key: c.reason for c in choices}["model.ngram_order"]) == (order < 7)
+    config, _ = resolve(config_of(epochs=passes, ngram_order=5), facts)
     assert config.model.ngram_order == 5
+
+
+def test_n_grams_are_not_counted_where_it_cannot_matter():
+    facts = replace(facts_of(), seen_once=lambda length: pytest.fail("counted"))
+    assert resolve(config_of(epochs=0.6), facts)[0].model.ngram_order == 7
+    assert resolve(config_of(epochs=9.0, tokenizer="word"), facts)[0].model.ngram_order == 1
+
+
+def cliff(cell, hidden, inputs, streams):
+    """Two cores whose caches hold a layer of 1,024."""
+    return 480.0 if hidden <= 1024 else 200.0
+
+
+def test_a_width_that_this_machine_computes_slowly_is_not_taken():
+    facts = facts_of(tokens=10**7, rate=480.0)
+    slow = replace(facts, pace=cliff)
+    for minutes, width in ((1.0, 384), (20.0, 1024)):
+        plain, paced = (resolve(config_of(minutes=minutes), f)[0] for f in (facts, slow))
+        assert paced.model.hidden_size == width <= plain.model.hidden_size
+    assert plain.model.hidden_size > 1280
+    reason = {c.key: c.reason for c in resolve(config_of(minutes=20.0), slow)[1]}
+    assert "slower" in reason["model.hidden_size"]
+
+
+def test_passes_are_expected_by_the_measured_pace():
+    facts = facts_of(rate=480.0)
+    rates = []
+    for pace in (None, lambda *layer: 480.0, lambda *layer: 48.0):
+        config, _ = resolve(
+            config_of(minutes=10.0, hidden_size=512, batch_size=24), replace(facts, pace=pace)
+        )
+        assert config.model.hidden_size == 512
+        rates.append(config.regularisation.output_dropout)
+    assert rates[0] == rates[1] > 3 * rates[2]
+
+
+def test_a_budget_without_minutes_tries_nothing():
+    facts = replace(facts_of(), pace=lambda *layer: pytest.fail("tried"))
+    for budget in ({"steps": 9}, {"epochs": 2.0}):
+        resolve(config_of(**budget), facts)
