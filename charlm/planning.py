@@ -27,7 +27,7 @@ from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
 from charlm.training import precision, sizing
 from charlm.training.listener import Listener
-from charlm.training.loss import CHUNK_LOGITS
+from charlm.training.loss import CHUNK_LOGITS, FEWEST_PLACES
 from charlm.training.pace import Pace
 from charlm.transfer import adopted, source_of
 
@@ -106,7 +106,7 @@ def memory_estimate(config: Config, architecture: Architecture) -> int:
     copies = 4 if o.ema is None and o.optimizer != "nt-asgd" else 6
     # Of each layer the gates there and back, and some more for state and output.
     kept = (2 * make_cell(a.cell, context=a.context).gates + 4) * sum(a.sizes)
-    logits = max(2 * CHUNK_LOGITS, 2 * a.vocabulary_size)
+    logits = 2 * max(CHUNK_LOGITS, FEWEST_PLACES * a.vocabulary_size)
     return 4 * (copies * a.parameters() + o.bptt * o.batch_size * kept + logits)
 
 

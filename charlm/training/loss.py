@@ -2,7 +2,7 @@
 
 A layer onto the vocabulary and its softmax are one function, which takes the places of a
 window in chunks: of V logits a place, only a chunk's are ever held, and their gradient is made
-while they are there. At 33,000 words and 1,000 places: 32 MiB, and not 130 several times over.
+while they are there. At 33,000 words and 1,000 places: 16 MiB, and not 130 several times over.
 """
 
 from typing import Any
@@ -16,7 +16,8 @@ from charlm.model.language_model import LanguageModel
 from charlm.model.legal import LegalTokens
 from charlm.model.softmax import Choice, restricted
 
-CHUNK_LOGITS = 2**23  # held at once: 32 MiB in fp32
+CHUNK_LOGITS = 2**22  # held at once: 16 MiB in fp32
+FEWEST_PLACES = 32  # of a chunk: the gradient of all weights is added up once in each
 
 
 def cross_entropy(
@@ -61,28 +62,26 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if wanted and not N:
             d_weight = torch.zeros_like(weight)
         dx = torch.empty_like(x)
-        rows = max(1, CHUNK_LOGITS // K)
+        rows = max(FEWEST_PLACES, CHUNK_LOGITS // K)
         for begin in range(0, N, rows):
             part = slice(begin, begin + rows)
             products = x[part] @ narrow_weight.T
             logits = restricted(products, weight, bias, legal, states, part)
-            target = targets[part].unsqueeze(1)
-            d_logits = torch.softmax(logits, dim=1)
-            # log sum exp(y) = y_max - log p_max, as p_max is at least 1/K: torch's softmax is
-            # many times as fast as its exp and logsumexp, and amax as its max.
-            norm = logits.amax(1, keepdim=True) - d_logits.amax(1, keepdim=True).log()
-            total += (norm - logits.gather(1, target)).sum()
-            if not wanted:
-                continue
-            d_logits.scatter_add_(1, target, d_logits.new_full((1, 1), -1).expand_as(target))
-            narrow = d_logits.to(x.dtype)
-            dx[part] = narrow @ narrow_weight
-            if begin:
-                d_weight += narrow.T @ x[part]
-            else:
-                d_weight = (narrow.T @ x[part]).to(weight.dtype)
-            if bias is not None:
-                d_bias = d_bias + d_logits.sum(0) if begin else d_logits.sum(0)
+            del products
+            cost, d_logits = _softmax_cost(logits, targets[part].unsqueeze(1))
+            total += cost
+            del logits  # or the next chunk's would be made beside them, as of what follows
+            if wanted:
+                narrow = d_logits.to(x.dtype)
+                dx[part] = narrow @ narrow_weight
+                if begin:
+                    d_weight += narrow.T @ x[part]
+                else:
+                    d_weight = (narrow.T @ x[part]).to(weight.dtype)
+                if bias is not None:
+                    d_bias = d_bias + d_logits.sum(0) if begin else d_logits.sum(0)
+                del narrow
+            del d_logits
         ctx.places, ctx.biased = places, bias is not None
         ctx.save_for_backward(dx, d_weight, d_bias)
         return total / places
@@ -95,3 +94,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dx = (dx.to(scale.dtype) * scale).to(dx.dtype)
         d_bias = d_bias * scale if ctx.biased else None
         return dx, d_weight.mul_(scale), d_bias, None, None, None, None
+
+
+def _softmax_cost(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """-log softmax(logits)[target] summed over the rows, and its gradient, softmax - one-hot.
+
+    log sum exp(y) = y_max - log p_max, as p_max is at least 1/K: torch's softmax is many times as
+    fast as its exp and logsumexp, and amax as its max.
+    """
+    p = torch.softmax(logits, dim=1)
+    norm = logits.amax(1, keepdim=True) - p.amax(1, keepdim=True).log()
+    cost = (norm - logits.gather(1, target)).sum()
+    return cost, p.scatter_add_(1, target, p.new_full((1, 1), -1).expand_as(target))

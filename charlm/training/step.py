@@ -76,8 +76,8 @@ def gradient(
 ) -> Gradient:
     """Leave the gradient of step `step`, cut to `clip_norm`, in the parameters: of all `ranks`
     together, the same in each."""
+    optimizer.zero_grad(set_to_none=True)  # before new ones are made: of both there is no need
     found = task.loss(step)
-    optimizer.zero_grad(set_to_none=True)
     (found.loss if found.penalty is None else found.loss + found.penalty).backward()
     nats = ranks.summed(parameters, float(found.loss.detach()))
     norm = gradients.clip(parameters, clip_norm)
