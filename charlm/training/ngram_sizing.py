@@ -12,7 +12,7 @@ _LONGEST = {"char": 7, "byte": 7}
 _GATED = ("lstm", "gru", "gru-cho")
 # What follows an n-gram that occurs once is learned by heart, more with each pass. Passes times the
 # share of such n-grams may come to this: 2.2 over Tiny Shakespeare, where 0.27 of those of seven
-# letters occur once (scripts/LOG.md, "How often a text may be read").
+# letters occur once; shorter ones did not pay where those lost (scripts/LOG.md, "How often").
 _MOST_LEARNED_BY_HEART = 0.6
 _TOKENS_A_ROW = 16
 _FEWEST_ROWS, _MOST_ROWS = 2**10, 2**19
@@ -38,9 +38,8 @@ def ngram_choices(
         order, why = 1, "a plain network shows what it can do alone"
     else:
         order, why = longest, f"of {kind} tokens" if longest > 1 else "tokens are long already"
-        while order > 1 and passes * _once(order, passes, seen_once) > _MOST_LEARNED_BY_HEART:
-            order -= 1
-            why = f"in {passes:.1f} passes longer ones would be learned by heart"
+        if order > 1 and _learned_by_heart(passes, lambda: seen_once(order)):
+            order, why = 1, f"in {passes:.1f} passes they would be learned by heart"
     if order == 1 and (m.ngram_rows != AUTO or config.optimisation.ngram_lr != AUTO):
         order, why = 2, "their settings are given"
     yield "model.ngram_order", order, why
@@ -53,6 +52,6 @@ def ngram_choices(
     yield "optimisation.ngram_lr", rate, f"about {passes:.1f} passes over the text are expected"
 
 
-def _once(order: int, passes: float, seen_once: Callable[[int], float]) -> float:
-    """The share that occurs once; not counted where it cannot matter."""
-    return 1.0 if passes <= _MOST_LEARNED_BY_HEART else seen_once(order)
+def _learned_by_heart(passes: float, share: Callable[[], float]) -> bool:
+    """Whether so many are, when `share` of them occur once; not counted where it cannot matter."""
+    return passes > _MOST_LEARNED_BY_HEART and passes * share() > _MOST_LEARNED_BY_HEART
