@@ -20,8 +20,7 @@ from charlm.planning import (
 )
 from charlm.precedence import differing, to_toml
 from charlm.runs import checkpoint as checkpoints
-from charlm.runs.directory import RunDirectory, may_be_replaced
-from charlm.storage.atomic import partial_path, remove
+from charlm.runs.directory import RunDirectory, may_be_replaced, successor
 from charlm.storage.reading import physical_memory
 from charlm.text.corpus import corpus_fingerprint
 from charlm.text.token_cache import TokenCache
@@ -99,11 +98,7 @@ def _replace(
     ranks: Ranks,
 ) -> dict[str, Any]:
     """Train in place of another run, which goes only when the new text has been read."""
-    run = RunDirectory(request.out)
-    with run.lock():
-        pass  # nobody else is at work on it
-    folder = partial_path(run.path / "new")
-    try:
+    with successor(request.out) as folder:
         cache = RunDirectory(folder).cache
         cached, tokenizer = read_text(request, cache, listener, interruption.check)
         resolve(request.config, cached, tokenizer)
@@ -112,8 +107,6 @@ def _replace(
         with run.lock():
             read = TokenCache.open(run.cache), tokenizer
             return _Run(run, request, listener, interruption, ranks).start(source, read)
-    finally:
-        remove(folder)
 
 
 class _Run:

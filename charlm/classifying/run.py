@@ -36,10 +36,9 @@ from charlm.errors import Interrupted, RunError, UsageError
 from charlm.loaded import Model
 from charlm.planning import Request, ends, resumed, tokenizer_settings
 from charlm.runs import checkpoint as checkpoints
-from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory, may_be_replaced
+from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory, may_be_replaced, successor
 from charlm.runs.export import read_model
 from charlm.settings import AUTO
-from charlm.storage.atomic import partial_path, remove
 from charlm.text.labelled_splits import Division
 from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings, load_tokenizer
@@ -108,19 +107,13 @@ def _replace(
     interruption: Interruption,
 ) -> dict[str, Any]:
     """Train in place of another run, which goes only when the texts are in the caches."""
-    run = RunDirectory(request.out)
-    with run.lock():
-        pass  # nobody else is at work on it
-    folder = partial_path(run.path / "new")
-    try:
+    with successor(request.out) as folder:
         work = _ClassifierRun(RunDirectory.create(folder), request, listener, interruption)
         plan, _, tokenizer = work.prepare(division, sources)
         run = RunDirectory.create(request.out, force=True, prepared=folder)
         with run.lock():
             work = _ClassifierRun(run, request, listener, interruption)
             return work.start(plan, open_texts(run.cache), tokenizer)
-    finally:
-        remove(folder)
 
 
 def plan(request: ClassifierRequest, listener: Listener) -> ClassifierPlan:

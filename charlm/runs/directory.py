@@ -17,7 +17,7 @@ import difflib
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -217,6 +217,22 @@ def is_run(path: Path) -> bool:
         is_marked(path)
         or (os.path.isfile(path / "config.toml") and os.path.isdir(path / "checkpoints"))
     )
+
+
+@contextlib.contextmanager
+def successor(path: Path) -> Iterator[Path]:
+    """A folder where what shall take the place of the run at `path` is prepared, for
+    `RunDirectory.create(path, force=True, prepared=...)`; gone at the end.
+
+    Raises UsageError if a process is at work on the run.
+    """
+    with RunDirectory(path).lock():
+        pass
+    folder = partial_path(path / "new")
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def may_be_replaced(path: Path) -> bool:
