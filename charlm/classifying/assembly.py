@@ -29,6 +29,7 @@ from charlm.training import checkpointing
 from charlm.training.averaging import Averages, rule_for
 from charlm.training.budget import Budget
 from charlm.training.classification import Classification
+from charlm.training.classifier_rates import rate_factors
 from charlm.training.interrupt import Interruption
 from charlm.training.listener import Listener
 from charlm.training.loop import Loop, Measured
@@ -116,11 +117,7 @@ class ClassifierAssembly:
             None if c.unfreeze_every == AUTO else c.unfreeze_every,
             c.lm_loss,
         )
-        factors = {
-            name: c.discriminative_lr**-depth
-            for depth, group in enumerate(self.task.groups)
-            for name in group
-        }
+        factors = rate_factors(self.model, c.discriminative_lr)
         learned = [(n, weight) for n, weight in self.model.named_parameters() if n in factors]
         self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
             learned, o.lr, config.regularisation.weight_decay, factors.__getitem__
