@@ -1,11 +1,13 @@
 """The command `charlm`."""
 
+import contextlib
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from charlm import __version__
+from charlm import __version__, launched
 from charlm.cli import (
     audit,
     classify,
@@ -83,6 +85,29 @@ verb(app, "audit", audit.PARAMETERS)(audit.audit)
 
 def main() -> None:
     """Entry point of the installed command and of `python -m charlm`."""
+    try:
+        _run()
+    except SystemExit as ended:
+        if launched.size() == 1:
+            raise
+        _leave(ended.code if isinstance(ended.code, int) else 0)
+    if launched.size() > 1:
+        _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End one of several processes without Python's own tidying up.
+
+    Threads of gloo may outlive its connections and still hold tensors: freed by them while the
+    interpreter is taken down, these end a process that is done with SIGABRT, and with it torchrun.
+    """
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+    os._exit(code)
+
+
+def _run() -> None:
     try:
         try:
             app()

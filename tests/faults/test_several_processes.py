@@ -162,3 +162,23 @@ def test_torchrun_starts_them(folder):
     assert ended.returncode == 0, ended.stderr
     assert len(re.findall(r"^step=17 split=valid", ended.stderr, re.MULTILINE)) == 1
     assert load(folder / "run", "last").groups["carried"]["0.h"].shape == (3, 12)
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "code"),
+    [("2", ["--version"], 0), ("2", ["train", "--nothing"], 2), ("1", ["--version"], -6)],
+)
+def test_what_goes_wrong_while_python_is_taken_down_does_not_count(size, arguments, code):
+    """As gloo's threads do at times: torchrun would say that training failed when it is done."""
+    program = (
+        "import atexit, os; atexit.register(os.abort); from charlm.cli.main import main; main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"WORLD_SIZE": size, "RANK": "0", "LOCAL_RANK": "0"},
+    )
+    assert ended.returncode == code
+    assert ended.stdout.startswith("charlm ") == (arguments == ["--version"])
+    assert ("--nothing" in ended.stderr) == (code == 2)
