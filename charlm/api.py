@@ -62,7 +62,8 @@ def train(
     resuming.
 
     In processes that torchrun started, all of which must call it, the first gives the summary and
-    the others an empty one.
+    the others an empty one. They should end by os._exit, as the command does: gloo's threads may
+    end a process with SIGABRT while Python is taken down.
     Raises the errors of `charlm.errors`.
     """
     if launched.follows():

@@ -5,7 +5,12 @@ import os
 
 def size() -> int:
     """How many processes there are; 1 without torchrun."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ.get("WORLD_SIZE") or 1)
+
+
+def several() -> bool:
+    """Whether there is more than this process, whatever else stands in the environment."""
+    return os.environ.get("WORLD_SIZE", "") not in ("", "1")
 
 
 def local_rank() -> int:

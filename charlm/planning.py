@@ -169,7 +169,7 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
         device=device,
         unusual=int(unusual(tokenizer.grammar.legal).sum()),
         seen_once=lambda length: seen_once(ids, length),
-        pace=Pace(device, chosen, rate, launched.size()),
+        pace=Pace(device, chosen, rate, launched.size(), o.kernel),
     )
     resolved, choices = sizing.resolve(config, facts)
     _check_clusters(resolved, facts.unusual)

@@ -9,6 +9,7 @@ from charlm.config import Config
 from charlm.errors import MachineError, RunError, UsageError, is_out_of_memory
 from charlm.loaded import Model
 from charlm.planning import (
+    Plan,
     Request,
     architecture_of,
     ends,
@@ -101,12 +102,12 @@ def _replace(
     with successor(request.out) as folder:
         cache = RunDirectory(folder).cache
         cached, tokenizer = read_text(request, cache, listener, interruption.check)
-        resolve(request.config, cached, tokenizer)
+        plan = resolve(request.config, cached, tokenizer)
         del cached
         run = RunDirectory.create(request.out, force=True, prepared=folder)
         with run.lock():
             read = TokenCache.open(run.cache), tokenizer
-            return _Run(run, request, listener, interruption, ranks).start(source, read)
+            return _Run(run, request, listener, interruption, ranks).start(source, read, plan)
 
 
 class _Run:
@@ -124,14 +125,17 @@ class _Run:
         self.listener, self.interruption, self.ranks = listener, interruption, ranks
 
     def start(
-        self, source: Model | None, read: tuple[TokenCache, Tokenizer] | None = None
+        self,
+        source: Model | None,
+        read: tuple[TokenCache, Tokenizer] | None = None,
+        plan: Plan | None = None,
     ) -> dict[str, Any]:
         """Train from the beginning, or from the weights of `source`; `read`: the text, if it has
-        been read already."""
+        been read already, and `plan`, if it has been made."""
         cache, tokenizer = read or read_text(
             self.request, self.run.cache, self.listener, self.interruption.check
         )
-        found = resolve(self.request.config, cache, tokenizer)
+        found = plan or resolve(self.request.config, cache, tokenizer)
         documents, sizes = cache.manifest.sources, cache.parts
         self.listener.say(
             f"text: {len(documents):,} document{'s' * (len(documents) != 1)}; tokens: "

@@ -25,7 +25,7 @@ from charlm.saved_training import SavedTraining
 from charlm.settings import AUTO
 from charlm.text.text_ids import TextIds
 from charlm.text.tokenizers.base import Tokenizer
-from charlm.training import checkpointing
+from charlm.training import checkpointing, memory
 from charlm.training.averaging import Averages, rule_for
 from charlm.training.budget import Budget
 from charlm.training.classification import Classification
@@ -93,6 +93,7 @@ class ClassifierAssembly:
     def _build(self, checkpoint: checkpoints.Checkpoint | None) -> None:
         config = self.config
         o, c = config.optimisation, config.classifier
+        memory.keep()
         torch.set_num_threads(o.threads)
         self.architecture = classifier_architecture(config, len(self.texts.classes), self.tokenizer)
         if checkpoint is not None:

@@ -88,10 +88,10 @@ def main() -> None:
     try:
         _run()
     except SystemExit as ended:
-        if launched.size() == 1:
+        if not launched.several():
             raise
-        _leave(ended.code if isinstance(ended.code, int) else 0)
-    if launched.size() > 1:
+        _leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+    if launched.several():
         _leave(0)
 
 

@@ -70,7 +70,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             del products
             cost, d_logits = _softmax_cost(logits, targets[part].unsqueeze(1))
             total += cost
-            del logits  # or the next chunk's would be made beside them, as of what follows
+            del logits  # else they would still be there while the next chunk's are made
             if wanted:
                 narrow = d_logits.to(x.dtype)
                 dx[part] = narrow @ narrow_weight

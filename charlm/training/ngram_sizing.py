@@ -24,13 +24,13 @@ def ngram_choices(
     config: Config,
     tokens: int,
     passes: float,
-    pace: float,
+    lr_ratio: float,
     seen_once: Callable[[int], float],
 ) -> Iterator[tuple[str, Any, str]]:
     """Each setting with its value for a text of `tokens` read so many times, and the reason.
 
-    pace: the learning rate of all else, against the usual one. seen_once: the share of n-grams of
-    so many tokens that occur once in the text.
+    lr_ratio: the learning rate of all else, against the usual one. seen_once: the share of n-grams
+    of so many tokens that occur once in the text.
     """
     m, kind = config.model, config.tokenizer.tokenizer
     longest = _LONGEST.get(kind, 1)
@@ -38,7 +38,8 @@ def ngram_choices(
         order, why = 1, "a plain network shows what it can do alone"
     else:
         order, why = longest, f"of {kind} tokens" if longest > 1 else "tokens are long already"
-        if order > 1 and _learned_by_heart(passes, lambda: seen_once(order)):
+        asked = m.ngram_order == AUTO and longest > 1  # else there is nothing to count for
+        if asked and _learned_by_heart(passes, lambda: seen_once(longest)):
             order, why = 1, f"in {passes:.1f} passes they would be learned by heart"
     if order == 1 and (m.ngram_rows != AUTO or config.optimisation.ngram_lr != AUTO):
         order, why = 2, "their settings are given"
@@ -48,7 +49,7 @@ def ngram_choices(
         wanted = 2 ** round(math.log2(max(1, tokens / _TOKENS_A_ROW)))
         rows = min(max(wanted, _FEWEST_ROWS), _MOST_ROWS)
     yield "model.ngram_rows", rows, f"{tokens:,} tokens to train on"
-    rate = float(f"{_RATE * pace / max(1.0, passes):.2g}")
+    rate = float(f"{_RATE * lr_ratio / max(1.0, passes):.2g}")
     yield "optimisation.ngram_lr", rate, f"about {passes:.1f} passes over the text are expected"
 
 

@@ -17,7 +17,8 @@ from charlm.training import memory
 
 _SECONDS = 0.06  # of a try, about, at the rate that is supposed
 _FEWEST, _MOST = 8, 32  # time steps of a try
-_WIDEST = 2048  # a wider layer is supposed to run as this one: it would take long to try
+# A wider layer, or more streams, are supposed to run as these: they would take long to try.
+_WIDEST, _MOST_STREAMS = 2048, 64
 _TRIES = 2
 
 
@@ -31,17 +32,19 @@ class Pace:
     """Tries layers as training runs them.
 
     rate: of a matrix product, 1e9 operations a second, from which it follows how long to try.
-    processes: that train as this one does, each on a core or a device of its own.
+    processes: that share the streams, each on a core or a device of its own.
     """
 
     device: str
     precision: str
     rate: float
     processes: int = 1
+    kernel: str = "auto"
 
     def __call__(self, cell: Cell, hidden: int, inputs: int, streams: int) -> float:
         """1e9 operations a second of all processes, there and back; the best of some tries."""
         width, below = min(hidden, _WIDEST), min(inputs, _WIDEST)
+        streams = max(1, min(_MOST_STREAMS, streams // self.processes))
         a_step = operations(cell, width, below) * streams
         steps = int(min(_MOST, max(_FEWEST, self.rate * 1e9 * _SECONDS / a_step)))
         layer, generator = RecurrentStack(cell, below, (width,)), torch.Generator().manual_seed(0)
@@ -61,7 +64,8 @@ class Pace:
     def _seconds(self, layer: RecurrentStack, x: torch.Tensor) -> float:
         precision = torch.bfloat16 if self.precision == "bf16" else torch.float32
         begin = time.perf_counter()
-        y, _ = layer(x.requires_grad_(), layer.empty_state(x.shape[1]), precision=precision)
+        state = layer.empty_state(x.shape[1])
+        y, _ = layer(x.requires_grad_(), state, kernel=self.kernel, precision=precision)
         y.float().sum().backward()
         if x.is_cuda:
             torch.cuda.synchronize()

@@ -18,20 +18,11 @@ from charlm.training import widths
 from charlm.training.batch_sizing import USUAL_STREAMS, batch_choices, fit_to_text
 from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.pace import operations
+from charlm.training.regularisation_sizing import regularisation_choices
 from charlm.training.usual_rates import BY_GRADIENT_ALONE, usual_rate
-from charlm.training.usual_resets import usual_resets
 from charlm.training.vocabulary_sizing import columns, cutoffs_for, shared_with_vocabulary
 
-_EFFICIENCY = 0.8  # of a training run against its layers alone (scripts/LOG.md, "Wide layers")
-_WEIGHT_DECAY = {
-    "sgd": (1.2e-6, "as in Merity et al. 2018"),
-    "nt-asgd": (1.2e-6, "as in Merity et al. 2018"),
-    "rmsprop": (0.0, "its steps do not shrink with the weights: dropout serves better"),
-    "adam": (0.0, "coupled decay is lost in its division: adamw has it"),
-    "adamw": (0.1, "with adamw"),
-    "muon": (0.1, "with muon"),
-}
-
+_EFFICIENCY = 0.7  # of a training run against its layers alone (scripts/LOG.md, "Wide layers")
 _LARGE_VOCABULARY = 1000  # from here on its layer costs more than the recurrence
 
 MINIMUM_TOKENS = 16  # fewer cannot be split into streams and steps at all
@@ -105,8 +96,8 @@ class _Resolution:
         self._batch()
         self._regularisation()
         self._optimisation()
-        pace = self.config.optimisation.lr / usual_rate(o.optimizer, self.config.model)
-        about = facts.train_tokens, self._expected_epochs(), pace, facts.seen_once
+        lr_ratio = self.config.optimisation.lr / usual_rate(o.optimizer, self.config.model)
+        about = facts.train_tokens, self._expected_epochs(), lr_ratio, facts.seen_once
         for choice in ngram_choices(self.config, *about):
             self._set(*choice)
         return self.config, self.choices
@@ -140,16 +131,15 @@ class _Resolution:
         if not self._cell().recurrent:
             self._set("model.context", self._cell().gates, "some words or letters")
         self._set("model.layers", 1, "one wide layer learns most per minute")
-        large = self.facts.vocabulary_size >= _LARGE_VOCABULARY
+        large = self._large
         if self.config.model.softmax == "adaptive":
             cutoffs = cutoffs_for(self.facts.vocabulary_size, self.facts.unusual)
             reason = f"a vocabulary of {self.facts.vocabulary_size:,}"
             self._set("model.cutoffs", cutoffs, reason)
             self._set("model.tie_weights", False, "clusters have vectors of their own sizes")
-        embedding = self._hidden_size(large)
+        embedding = self._hidden_size()
         hidden = self.config.model.hidden_size
-        tied = self.config.model.tie_weights
-        size = hidden if tied is True and not large else min(hidden, embedding)
+        size = self._embedding_size(hidden, embedding)
         self._set("model.embedding_size", size, f"a vocabulary of {self.facts.vocabulary_size:,}")
         reason = "a large vocabulary shares its vectors" if large else "a small vocabulary"
         self._set("model.tie_weights", large, reason)
@@ -159,17 +149,27 @@ class _Resolution:
             self._set("model.forget_bias", 1.0, "remember at first")
         self._set("model.last_hidden_size", hidden, "as the others")
 
-    def _hidden_size(self, large: bool) -> int:
+    @property
+    def _large(self) -> bool:
+        return self.facts.vocabulary_size >= _LARGE_VOCABULARY
+
+    def _embedding_size(self, hidden: int, usual: int) -> int:
+        m = self.config.model
+        if m.embedding_size != AUTO:
+            return m.embedding_size
+        return hidden if m.tie_weights is True and not self._large else min(hidden, usual)
+
+    def _hidden_size(self) -> int:
         """Choose it; returns what the embedding should be beside it."""
         facts, minutes, layers = self.facts, self.config.budget.minutes, self.config.model.layers
-        embedding = 256 if large else 64
+        embedding = 256 if self._large else 64
         if minutes is None:
             width = widths.by_text(facts.train_tokens)
             reason = f"{facts.train_tokens:,} tokens to train on"
         else:
-            width = widths.by_work(facts.rate * _EFFICIENCY * minutes * 60 / layers)
+            width = widths.by_work(facts.rate * minutes * 60 / layers)
             reason = f"{minutes:g} min at {facts.rate:.0f} GFLOP/s"
-            if large:
+            if self._large:
                 tied = self.config.model.softmax == "full"
                 width, embedding = shared_with_vocabulary(
                     width, self._columns(), self._cell().gates, tied
@@ -181,34 +181,20 @@ class _Resolution:
         chosen = rule = widths.rounded(width)
         if minutes is not None and self.config.model.hidden_size == AUTO:
             # Narrower where this machine computes wide layers slowly.
-            supposed = 60 * minutes / self._seconds_per_token(rule, embedding, paced=False)
-            chosen = widths.best_of_narrower(
-                rule, supposed, lambda w: 60 * minutes / self._seconds_per_token(w, embedding)
-            )
+            def tokens(w: int, paced: bool = True) -> float:
+                size = self._embedding_size(w, embedding)
+                return 60 * minutes / self._seconds_per_token(w, size, paced)
+
+            chosen = widths.best_of_narrower(rule, tokens(rule, paced=False), tokens)
         if chosen < rule:
             reason += f"; {rule} would be slower by more than they are worth"
         self._set("model.hidden_size", chosen, reason)
         return embedding
 
     def _regularisation(self) -> None:
-        passes = self._expected_epochs()
-        # Nothing is learned by heart in the first passes; then dropout grows with their number.
-        rate, layers = round(min(0.5, 0.04 * passes**0.7), 2), self.config.model.layers
-        reason = f"about {passes:.1f} passes over the text are expected"
-        self._set("regularisation.embedding_dropout", 0.0, "off unless asked for")
-        self._set("regularisation.input_dropout", round(rate / 4, 2), reason)
-        self._set("regularisation.inter_layer_dropout", rate if layers > 1 else 0.0, reason)
-        self._set("regularisation.output_dropout", rate, reason)
-        r = self.config.regularisation
-        temporal = round(rate / 2, 2) if self._cell().recurrent else 0.0
-        if r.temporal_dropout_kind != AUTO or r.temporal_dropout_mask != AUTO:
-            temporal = max(temporal, 0.05)  # whoever names a kind wants some of it
-        self._set("regularisation.temporal_dropout", temporal, reason)
-        self._set("regularisation.temporal_dropout_kind", "variational", "the default kind")
-        reason = "keeps the library kernel; of equal worth in our measurements"
-        self._set("regularisation.temporal_dropout_mask", "shared", reason)
-        self._set("regularisation.reset_probability", *usual_resets(self.config.model))
-        self._set("regularisation.weight_decay", *_WEIGHT_DECAY[self.config.optimisation.optimizer])
+        recurrent = self._cell().recurrent
+        for choice in regularisation_choices(self.config, self._expected_epochs(), recurrent):
+            self._set(*choice)
 
     def _cell(self) -> Cell:
         m = self.config.model
@@ -238,8 +224,7 @@ class _Resolution:
             rate = self._pace(cell, size, below) if paced else facts.rate
             seconds += operations(cell, size, below) / rate
         # Tied, the layer onto the vocabulary reads vectors as wide as the embedding.
-        large = facts.vocabulary_size >= _LARGE_VOCABULARY
-        tied = large if m.tie_weights == AUTO else m.tie_weights
+        tied = self._large if m.tie_weights == AUTO else m.tie_weights
         seconds += 6.0 * (embedding if tied else last) * self._columns() / facts.rate
         return seconds / 1e9 / _EFFICIENCY
 

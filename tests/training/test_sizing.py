@@ -198,6 +198,7 @@ def test_n_grams_are_not_counted_where_it_cannot_matter():
     facts = replace(facts_of(), seen_once=lambda length: pytest.fail("counted"))
     assert resolve(config_of(epochs=0.5), facts)[0].model.ngram_order == 7
     assert resolve(config_of(epochs=9.0, tokenizer="word"), facts)[0].model.ngram_order == 1
+    assert resolve(config_of(epochs=9.0, ngram_order=5), facts)[0].model.ngram_order == 5
 
 
 def cliff(cell, hidden, inputs, streams):
@@ -232,3 +233,21 @@ def test_a_budget_without_minutes_tries_nothing():
     facts = replace(facts_of(), pace=lambda *layer: pytest.fail("tried"))
     for budget in ({"steps": 9}, {"epochs": 2.0}):
         resolve(config_of(**budget), facts)
+
+
+def test_the_layer_that_is_tried_is_the_one_that_is_trained():
+    tried = []
+
+    def pace(cell, hidden, inputs, streams):
+        tried.append((hidden, inputs, streams))
+        return 100.0
+
+    for more in ({"embedding_size": 33}, {"tie_weights": True}, {"batch_size": 8}, {}):
+        tried.clear()
+        facts = replace(facts_of(), pace=pace)
+        config, _ = resolve(config_of(minutes=1.0, **more), facts)
+        m, streams = config.model, config.optimisation.batch_size
+        assert (m.hidden_size, m.embedding_size, streams) in tried
+        assert {inputs for _, inputs, _ in tried} == {33 if "embedding_size" in more else 64} or (
+            all(hidden == inputs for hidden, inputs, _ in tried) and "tie_weights" in more
+        )

@@ -23,17 +23,6 @@ def test_at_one_rate_the_width_of_the_rule_is_the_best(width, supposed):
     assert best_of_narrower(width, supposed, lambda w: supposed * (width / w) ** 2) == width
 
 
-@given(st.floats(1.1, 100.0), st.floats(300, 3000), st.floats(1e5, 1e9))
-def test_the_rule_of_powers_has_its_best_width_where_its_loss_is_least(share, width, supposed):
-    """Else `best_of_narrower` would leave it where nothing is slow."""
-    p = 0.4
-
-    def loss(w):
-        return (width / w) ** p + (w / width) ** (4 * p) / 4
-
-    assert loss(width) < loss(width * share) and loss(width) < loss(width / share)
-
-
 @pytest.mark.parametrize(("slower", "expected"), [(1.05, 1344), (3.0, 1024), (1e6, 1024)])
 def test_beyond_the_caches_a_narrower_one(slower, expected):
     def tokens(w):
@@ -78,3 +67,29 @@ def test_a_try_finds_a_rate_and_disturbs_nothing(name):
 def test_a_layer_too_wide_to_try_counts_as_the_widest_that_is(monkeypatch):
     monkeypatch.setattr("charlm.training.pace._WIDEST", 32)
     assert math.isfinite(Pace("cpu", "fp32", 10.0)(make_cell("lstm"), 10**7, 10**6, 4))
+
+
+def test_streams_are_shared_by_processes_and_too_many_count_as_some(monkeypatch):
+    tried = []
+
+    def seconds(self, layer, x):
+        tried.append(x.shape[1])
+        return 1.0
+
+    monkeypatch.setattr(Pace, "_seconds", seconds)
+    for processes, streams in ((1, 32), (4, 32), (4, 2), (1, 10**9)):
+        Pace("cpu", "fp32", 10.0, processes)(make_cell("lstm"), 16, 8, streams)
+    assert tried[::3] == [32, 8, 1, 64]
+
+
+def test_the_kernel_that_is_asked_for_is_tried(monkeypatch):
+    asked = []
+    forward = RecurrentStack.forward
+
+    def noted(self, *args, **how):
+        asked.append((how["kernel"], how["precision"]))
+        return forward(self, *args, **how)
+
+    monkeypatch.setattr(RecurrentStack, "forward", noted)
+    Pace("cpu", "bf16", 10.0, 1, "reference")(make_cell("gru"), 16, 8, 4)
+    assert set(asked) == {("reference", torch.bfloat16)}
