@@ -14,6 +14,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +168,16 @@ def recipe_rows(
         results = [
             once(
                 arguments.work / f"{name}-{recipe}-{seed}.json".replace(" ", "_"),
-                lambda s=seed, c=changes, r=recipe: _one(
-                    "none" if r == "from scratch" else run, labelled, {**chosen, **c, "seed": s},
+                partial(
+                    _one,
+                    "none" if recipe == "from scratch" else run,
+                    labelled,
+                    {**chosen, **changes, "seed": seed},
                     arguments.work / "one",
                 ),
             )
             for seed in range(1, arguments.repeats + 1)
-        ]  # fmt: skip
+        ]
         ours = np.array([[division.classes.index(a) for a in r["answers"]] for r in results])
         found = paired_bootstrap(labels["test"], ours, theirs, seed=1)["macro_f1"]
         figures = [mean_interval([r[key] for r in results]) for key in ("accuracy", "macro_f1")]
@@ -201,6 +205,7 @@ def _one(
         force=True, **settings,
     )  # fmt: skip
     model = charlm.load(out)
+    assert isinstance(model, charlm.ClassifierModel)
     answers = [found.label for found in model.classify([row.text for row in division.test])]
     shutil.rmtree(out)
     return {key: summary["test"][key] for key in ("accuracy", "macro_f1")} | {"answers": answers}

@@ -35,7 +35,7 @@ def canonical(name: str) -> str:
 def licence(package: str) -> str:
     """The licence expression, else its classifiers, else the first line of what it says."""
     found = metadata.metadata(package)
-    if found.get("License-Expression"):
+    if "License-Expression" in found:
         return str(found["License-Expression"])
     classifiers = [
         line.rpartition(" :: ")[2]
@@ -44,7 +44,8 @@ def licence(package: str) -> str:
     ]
     if classifiers:
         return ", ".join(classifiers)
-    return str(found.get("License") or "not stated").strip().splitlines()[0][:60]
+    said = found.get_all("License") or ["not stated"]
+    return str(said[0]).strip().splitlines()[0][:60]
 
 
 def needed_by(names: list[str]) -> dict[str, set[str]]:

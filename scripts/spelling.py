@@ -136,10 +136,11 @@ def main() -> None:
     right.write_text("".join(lines[:half]), "utf-8")
     runs = [options.run, *([options.backward] if options.backward else [])]
     settings = CorrectionSettings(false_alarms=options.false_alarms)
-    tell = sys.stderr.write
-    by = corrector(
-        [charlm.load(run) for run in runs], settings, options.words, right, lambda m: tell(m + "\n")
-    )
+
+    def tell(message: str) -> None:
+        print(message, file=sys.stderr)
+
+    by = corrector([charlm.load(run) for run in runs], settings, options.words, right, tell)
     known = WordList.of([options.words.read_text("utf-8")])
     errors = errors_in(lines[half:], misspellings(options.misspellings, options.part), known)
     found: dict[str, object] = {"threshold": round(by.threshold, 2)}

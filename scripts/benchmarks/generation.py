@@ -1,6 +1,7 @@
 """Writing, against `nn.LSTM` called for one step at a time."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
@@ -22,7 +23,11 @@ from charlm.training.precision import set_threads
 TOKENIZER = fit_tokenizer(
     TokenizerSettings(kind="char"), ["".join(map(chr, range(32, 127))) * 2 + "\n\n"]
 )
-FILTERS = {"": {}, ", top-p 0.9": {"top_p": 0.9}, ", fp32": {"precision": "fp32"}}
+FILTERS: dict[str, dict[str, Any]] = {
+    "": {},
+    ", top-p 0.9": {"top_p": 0.9},
+    ", fp32": {"precision": "fp32"},
+}
 
 
 def rows(quick: bool) -> Iterator[Result]:
@@ -51,7 +56,7 @@ def written(layers: int, hidden: int, tokens: int, samples: int, name: str, n: i
     if options.pop("precision", None) == "fp32":
         decoder = Decoder(LSTM(), weights_of(model))
     else:
-        decoder = CompiledDecoder(LSTM(), weights_of(model), True, 0.0, lambda said: None)
+        decoder = CompiledDecoder(LSTM(), weights_of(model), True, 0.0, 1, lambda said: None)
     sampling = SamplingSettings(**options)
     settings = GenerationSettings(sampling=sampling, length=tokens, num_samples=samples)
 

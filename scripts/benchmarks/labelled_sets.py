@@ -41,9 +41,11 @@ def _divided(rows: list[LabelledRow]) -> Division:
 def mtsamples(folder: Path, work: Path) -> LabelledSet:
     """Medical reports and nine specialties."""
     place = folder / "mtsamples"
-    parts = (read_labelled(place / f"specialty_{part}.csv", say=quiet)
-             for part in ("train", "valid", "test"))  # fmt: skip
-    return LabelledSet(divide(*parts, 0, 0, 1, quiet), [place / "mtsamples_lm_train.txt"])
+    train, valid, test = (read_labelled(place / f"specialty_{part}.csv", say=quiet)
+                          for part in ("train", "valid", "test"))  # fmt: skip
+    return LabelledSet(
+        divide(train, valid, test, 0, 0, 1, quiet), [place / "mtsamples_lm_train.txt"]
+    )
 
 
 def medquad(folder: Path, work: Path) -> LabelledSet:
@@ -67,7 +69,7 @@ def mts_dialog(folder: Path, work: Path) -> LabelledSet:
     """Sections of visit notes and their headers. Pretrained on medquad: the notes derive from
     MTSamples, whose reports must not be read here."""
     names = ("TrainingSet", "ValidationSet", "TestSet-1-MEDIQA-Chat-2023")
-    parts = (
+    train, valid, test = (
         read_labelled(
             folder / "mts_dialog" / f"MTS-Dialog-{name}.csv",
             text_column="section_text",
@@ -77,7 +79,7 @@ def mts_dialog(folder: Path, work: Path) -> LabelledSet:
         for name in names
     )
     answers = _answers(folder / "medquad" / "medquad.csv.gz", work)
-    return LabelledSet(divide(*parts, 0, 0, 1, quiet), [answers])
+    return LabelledSet(divide(train, valid, test, 0, 0, 1, quiet), [answers])
 
 
 def _sentences(folder: Path, files: dict[str, str]) -> LabelledSet:

@@ -28,7 +28,7 @@ def rows(quick: bool) -> Iterator[Result]:
     with tempfile.TemporaryDirectory() as folder:
         run, text = Path(folder) / "run", Path(folder) / "text"
         text.write_text("the quick brown fox jumps over the lazy dog\n" * 100)
-        charlm.train(text, run, layers=2, hidden_size=128, steps=2, threads=1)
+        charlm.train([text], run, layers=2, hidden_size=128, steps=2, threads=1)
         write = [*command, "generate", str(run), "the ", "--length", "1000"]
         waits = {
             "the first character of a 2 x 128": (write, [sys.executable, "-c", PLAIN]),

@@ -19,6 +19,8 @@ from charlm.training.optimizers import adamw
 from charlm.training.ranks import Ranks
 from charlm.training.step import gradient, update
 
+Step = Callable[[int], None]  # a training step, by its number
+
 
 def rows(quick: bool) -> Iterator[Result]:
     """Every figure of this kind."""
@@ -46,22 +48,32 @@ def training_step(
     shape = Shape(cell, layers, hidden, vocabulary, batch, bptt)
     step, plain_step = our_step(shape), their_step(shape)
 
-    def ready(ours: bool) -> None:
-        """Memory as a run of charlm has it after its first step; the plain way as it comes."""
+    what = f"training step, {cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}"
+    return compare(
+        what, "tokens/s", steps * batch * bptt, some(step, steps), some(plain_step, steps), n,
+        ready=ready(step),
+    )  # fmt: skip
+
+
+def some(step: Step, steps: int) -> Callable[[], None]:
+    """So many steps, from number 0."""
+
+    def run() -> None:
+        for number in range(steps):
+            step(number)
+
+    return run
+
+
+def ready(step: Step) -> Callable[[bool], None]:
+    """Memory as a run of charlm has it after its first step; the plain way as it comes."""
+
+    def prepare(ours: bool) -> None:
         memory.keep(ours)
         if ours:
             step(0)
 
-    def ours() -> None:
-        for number in range(steps):
-            step(number)
-
-    def plain() -> None:
-        for number in range(steps):
-            plain_step(number)
-
-    what = f"training step, {cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}"
-    return compare(what, "tokens/s", steps * batch * bptt, ours, plain, n, ready=ready)
+    return prepare
 
 
 class Shape(NamedTuple):
@@ -85,7 +97,7 @@ class Shape(NamedTuple):
         return StreamBatches(ids, begin, 0, grammar, self.batch, self.bptt, 0.0, 1)
 
 
-def our_step(shape: Shape) -> Callable[[int], None]:
+def our_step(shape: Shape) -> Step:
     """charlm's step number n."""
     cell, layers, hidden, vocabulary, *_, cutoffs = shape
     softmax = "adaptive" if cutoffs else "full"
@@ -108,7 +120,7 @@ def our_step(shape: Shape) -> Callable[[int], None]:
     return step
 
 
-def their_step(shape: Shape) -> Callable[[int], None]:
+def their_step(shape: Shape) -> Step:
     """The plain way's step number n; the first begins anew."""
     model = PlainModel(shape.vocabulary, shape.hidden, shape.layers, shape.cell, shape.cutoffs)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

@@ -4,11 +4,11 @@ its memory, against the plain PyTorch way."""
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.compare import Result, compare, of_pairs
-from benchmarks.training import Shape, our_step, their_step
+from benchmarks.training import Shape, our_step, ready, some, their_step
 from charlm.training import memory
 from charlm.training.vocabulary_sizing import cutoffs_for
 
@@ -30,10 +30,10 @@ def rows(quick: bool) -> Iterator[Result]:
         }
         for what, (ours, plain) in ways.items():
             yield compare(
-                f"step, {what}", "tokens/s", tokens, _some(ours, steps), _some(plain, steps), n,
-                ready=memory.keep,
+                f"step, {what}", "tokens/s", tokens, some(ours, steps), some(plain, steps), n,
+                ready=ready(ours),
             )  # fmt: skip
-        own = [_some(ours, steps) for ours, _ in ways.values()]
+        own = [some(ours, steps) for ours, _ in ways.values()]
         memory.keep()
         what = f"step, {title}, adaptive (charlm) against exact (charlm: as plain)"
         yield compare(what, "tokens/s", tokens, own[1], own[0], n)
@@ -41,25 +41,6 @@ def rows(quick: bool) -> Iterator[Result]:
         for name, shape in (("exact", exact), ("adaptive", adaptive)):
             peaks = [(_peak(shape, "ours"), _peak(shape, "plain"))]
             yield of_pairs(f"memory, {title}, {name} softmax", "MiB", peaks, lambda mib: mib)
-
-
-def _ready(step: Callable[[int], None]) -> Callable[[bool], None]:
-    """Memory as a run of charlm has it after its first step; the plain way as it comes."""
-
-    def ready(ours: bool) -> None:
-        memory.keep(ours)
-        if ours:
-            step(0)
-
-    return ready
-
-
-def _some(step: Callable[[int], None], steps: int) -> Callable[[], None]:
-    def run() -> None:
-        for number in range(steps):
-            step(number)
-
-    return run
 
 
 def _peak(shape: Shape, way: str) -> float:
@@ -74,11 +55,12 @@ def _peak(shape: Shape, way: str) -> float:
 
 def main() -> None:
     """A few steps of the shape that the arguments name, and the most memory that they took."""
-    way, cell, *sizes, cutoffs = sys.argv[1:]
-    begins = tuple(map(int, cutoffs.split(","))) if cutoffs else ()
-    shape = Shape(cell, *map(int, sizes), begins)
+    way, cell, *numbers, begins = sys.argv[1:]
+    layers, hidden, vocabulary, batch, bptt = map(int, numbers)
+    cutoffs = tuple(map(int, begins.split(","))) if begins else ()
+    shape = Shape(cell, layers, hidden, vocabulary, batch, bptt, cutoffs)
     memory.keep(way == "ours")
-    _some((our_step if way == "ours" else their_step)(shape), 3)()
+    some((our_step if way == "ours" else their_step)(shape), 3)()
     status = Path("/proc/self/status").read_text()
     # Not getrusage: its peak may be the one of the process that started this one.
     print(int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) / 1024)
