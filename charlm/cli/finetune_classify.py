@@ -11,6 +11,7 @@ import typer
 from charlm.classifier_settings import UNUSED, ClassifierConfig
 from charlm.cli.labelled_options import LABELS, TABLE, layout_of, refuse_without_table
 from charlm.cli.learning_curve_options import CURVE, curve_of
+from charlm.cli.run_options import check_making, making_a_run
 from charlm.cli.verbs import (
     Context,
     given,
@@ -53,21 +54,7 @@ PARAMETERS = [
             show_default=False,
         ),
     ),
-    parameter(
-        "out",
-        Path | None,
-        typer.Option("--out", "-o", metavar="RUN2", help="the run directory to make"),
-    ),
-    parameter(
-        "resume", bool, typer.Option("--resume", help="go on with the run in --out, exactly"), False
-    ),
-    parameter("force", bool, typer.Option("--force", help="overwrite the run in --out"), False),
-    parameter(
-        "dry_run",
-        bool,
-        typer.Option("--dry-run", help="print the resolved configuration and stop"),
-        False,
-    ),
+    *making_a_run("RUN2"),
     *TABLE,
     LABELS,
     *CURVE,
@@ -96,12 +83,7 @@ def finetune_classify(context: Context, values: Mapping[str, Any]) -> None:
     layer = Layer("options", {keys[name]: value for name, value in options.items()})
     config = build([layer], kind=ClassifierConfig)
     run, data = values["run"], values["data"]
-    if values["resume"] and values["force"]:
-        raise UsageError("--resume goes on with a run and --force overwrites it", "Give one.")
-    if values["dry_run"] and (values["resume"] or values["force"]):
-        raise UsageError("--dry-run makes no run to --resume or --force", "Leave them out.")
-    if values["out"] is None and not values["dry_run"]:
-        raise UsageError("--out is missing", "Name the run directory to make: --out runs/mine")
+    check_making(values)
     if data is None and not values["resume"]:
         raise UsageError(
             "RUN and DATA are both needed",

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from charlm import launched
+from charlm.cli.run_options import check_making, making_a_run
 from charlm.cli.verbs import (
     Context,
     given,
@@ -42,21 +43,7 @@ PARAMETERS = [
             show_default=False,
         ),
     ),
-    parameter(
-        "out",
-        Path | None,
-        typer.Option("--out", "-o", metavar="RUN", help="the run directory to make"),
-    ),
-    parameter(
-        "resume", bool, typer.Option("--resume", help="go on with the run in --out, exactly"), False
-    ),
-    parameter("force", bool, typer.Option("--force", help="overwrite the run in --out"), False),
-    parameter(
-        "dry_run",
-        bool,
-        typer.Option("--dry-run", help="print the resolved configuration and stop"),
-        False,
-    ),
+    *making_a_run("RUN"),
     parameter(
         "preset", str | None, typer.Option("--preset", metavar="NAME", help="a ready recipe")
     ),
@@ -98,12 +85,7 @@ def train(context: Context, values: Mapping[str, Any]) -> None:
         raise UsageError("- is given more than once", "Standard input can be read once.")
     stdin = standard_input("the text") if "-" in texts else None
     point_out_unused_pipe(context, stdin is not None)
-    if values["resume"] and values["force"]:
-        raise UsageError("--resume goes on with a run and --force overwrites it", "Give one.")
-    if values["dry_run"] and (values["resume"] or values["force"]):
-        raise UsageError("--dry-run makes no run to --resume or --force", "Leave them out.")
-    if values["out"] is None and not values["dry_run"]:
-        raise UsageError("--out is missing", "Name the run directory to make: --out runs/mine")
+    check_making(values)
 
     from charlm import api
     from charlm.report.training_screen import TrainingScreen

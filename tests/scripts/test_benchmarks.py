@@ -1,6 +1,12 @@
 """The benchmark's measurements, at sizes that take no time: each gives both ways' figures."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
 from benchmarks import generation, training, vocabulary
 from benchmarks.training import Shape
 
