@@ -84,7 +84,9 @@ AT_WORK = {
     "classifying",
     "measuring",
 }
-COMPILED = {f"generation/native/{name}.py" for name in ("products", "pointwise", "output", "steps")}
+COMPILED = {
+    f"generation/native/{name}.py" for name in ("products", "pointwise", "output", "cuts", "steps")
+}
 
 
 def place(path: Path) -> str:

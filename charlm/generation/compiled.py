@@ -17,7 +17,9 @@ import numpy.typing as npt
 from charlm.config import Config
 from charlm.generation.native import layout
 from charlm.generation.native.build import NotCompiledError, Say, steps
+from charlm.generation.native.choice import choice_of
 from charlm.generation.native.packing import aligned, code_of, pack
+from charlm.generation.settings import SamplingSettings
 from charlm.generation.weights import Weights, checked_cell, hidden_sizes
 from charlm.model.cells.base import Cell
 
@@ -103,12 +105,13 @@ class CompiledDecoder:
         rules: Rules,
         spelling: npt.NDArray[np.uint8],
         uniforms: npt.NDArray[np.float64],
-        temperature: float,
+        sampling: SamplingSettings,
     ) -> _Written:
         """T tokens of each stream (T, N), what they cost in nats, and the state after them.
 
-        As `sampling` draws and counts. `spelling` (N,): each stream's state in the grammar;
-        `uniforms` (T, N): a number from 0 to 1 for each draw.
+        As `generation.sampling` draws and counts, of what the filters leave that `sampling` asks
+        for; `native.choice` says which of them can be. `spelling` (N,): each stream's state in
+        the grammar; `uniforms` (T, N): a number from 0 to 1 for each draw.
         """
         streams = len(state)
         parts = min(self._threads, max(1, streams // _PART))
@@ -116,7 +119,7 @@ class CompiledDecoder:
 
         def one(begin: int, end: int) -> _Written:
             own = slice(begin, end)
-            return self._write(state[own], rules, spelling[own], uniforms[:, own], temperature)
+            return self._write(state[own], rules, spelling[own], uniforms[:, own], sampling)
 
         ahead = [self._pool.submit(one, *part) for part in pairwise(borders[:-1])]
         last = one(borders[-2], streams)
@@ -130,11 +133,12 @@ class CompiledDecoder:
         rules: Rules,
         spelling: npt.NDArray[np.uint8],
         uniforms: npt.NDArray[np.float64],
-        temperature: float,
+        sampling: SamplingSettings,
     ) -> _Written:
         length, streams = uniforms.shape
         ids = np.empty((length, streams), np.int32)
         costs = np.empty((length, streams, 2), np.float64)
+        choice = choice_of(sampling, self._vocabulary)
         after, spelling, uniforms = state.copy(), spelling.copy(), uniforms.copy()
         self._run(
             _WRITE,
@@ -148,7 +152,7 @@ class CompiledDecoder:
             spelling.ctypes.data,
             uniforms.ctypes.data,
             costs.ctypes.data,
-            temperature,
+            choice.ctypes.data,
         )
         return ids, np.log(costs[..., 0]) + costs[..., 1], after
 
@@ -174,12 +178,12 @@ class CompiledDecoder:
         spelling: int | None = None,
         uniforms: int | None = None,
         costs: int | None = None,
-        temperature: float = 1.0,
+        choice: int | None = None,
     ) -> None:
         self._steps(
             what, streams, length, *self._pointers, state.ctypes.data,
             scratch.ctypes.data, ids, following, drawable, spelling, uniforms, costs,
-            temperature, self._zoneout,
+            choice, self._zoneout,
         )  # fmt: skip
 
 

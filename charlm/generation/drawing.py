@@ -1,9 +1,9 @@
 """Samples of one prompt or several, drawn side by side and given out one after the other.
 
 Each stream draws from numbers of its own (`sampling.Sampler`) and its products do not depend on
-the streams beside it, so a sample is the same whatever number is asked for. Where the settings
-leave nothing between the model and the draw but a temperature, a compiled decoder draws many
-tokens at once; with other filters it takes a step, and they choose, token by token.
+the streams beside it, so a sample is the same whatever number is asked for. Where its loop knows
+all filters that are asked for (`native.choice`), a compiled decoder draws many tokens at once; else
+it takes a step, and they choose, token by token.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +15,10 @@ import numpy as np
 from charlm.generation.compiled import CompiledDecoder, Rules
 from charlm.generation.context import Context, StepDecoder
 from charlm.generation.filters import legal_only, pipeline
+from charlm.generation.native.choice import known
 from charlm.generation.sampling import Sampler, negative_log_probability
 from charlm.generation.settings import GenerationSettings, SamplingSettings
 from charlm.generation.writing import Piece, Writing
-from charlm.registry import LOGIT_FILTERS
 
 _BLOCK = 32  # tokens drawn at once; the first ones alone, so that the first text comes at once
 
@@ -96,25 +96,19 @@ def _steps(
     streams: Sequence[_Stream], settings: GenerationSettings
 ) -> Callable[[Any, Sequence[_Stream]], Any]:
     """(state, streams) -> state, once each of them has taken a token or more."""
-    heat, decoder = _temperature_alone(settings.sampling), streams[0].context.decoder
-    if isinstance(decoder, CompiledDecoder) and heat is not None:
-        return _Blocks(decoder, streams, heat)
+    decoder = streams[0].context.decoder
+    if isinstance(decoder, CompiledDecoder) and known(settings.sampling):
+        return _Blocks(decoder, streams, settings.sampling)
     return _Filtered(decoder, settings)
-
-
-def _temperature_alone(sampling: SamplingSettings) -> float | None:
-    """The temperature, where it is the only filter in use."""
-    used = {name for name in LOGIT_FILTERS if getattr(sampling, name) is not None}
-    if used != {"temperature"}:
-        return None
-    return 0.0 if sampling.greedy else float(sampling.temperature)
 
 
 class _Blocks:
     """Many tokens at once, drawn where the model is computed."""
 
-    def __init__(self, decoder: CompiledDecoder, streams: Sequence[_Stream], heat: float) -> None:
-        self._decoder, self._heat, self._length = decoder, heat, 1
+    def __init__(
+        self, decoder: CompiledDecoder, streams: Sequence[_Stream], sampling: SamplingSettings
+    ) -> None:
+        self._decoder, self._sampling, self._length = decoder, sampling, 1
         openings = {id(stream.writing.openings): stream.writing.openings for stream in streams}
         self._rules = Rules(streams[0].context.tokenizer.grammar, list(openings.values()))
         self._first = dict(zip(openings, self._rules.first, strict=True))
@@ -133,7 +127,9 @@ class _Blocks:
             np.uint8,
         )
         uniforms = np.stack([stream.sampler.uniforms(length) for stream in streams], axis=1)
-        ids, nats, state = self._decoder.write(state, self._rules, spelling, uniforms, self._heat)
+        ids, nats, state = self._decoder.write(
+            state, self._rules, spelling, uniforms, self._sampling
+        )
         for place, stream in enumerate(streams):
             stream.take(ids[:, place].tolist(), nats[:, place].tolist())
         return state

@@ -10,6 +10,7 @@ from charlm.draws import Draws
 from charlm.generation.compiled import CompiledDecoder, Rules
 from charlm.generation.context import StepDecoder, rows_of
 from charlm.generation.sampling import choose
+from charlm.generation.settings import SamplingSettings
 from charlm.text.levels import Levels
 from charlm.text.series import Values
 from charlm.text.tokenizers.base import Grammar, Tokenizer
@@ -57,7 +58,7 @@ class PathDrawer:
         decoder = self._decoder
         if isinstance(decoder, CompiledDecoder):
             begin = np.zeros(uniforms.shape[1], np.uint8)
-            return decoder.write(state, self._rules, begin, uniforms, 1.0)[0]
+            return decoder.write(state, self._rules, begin, uniforms, SamplingSettings())[0]
         found = []
         for row in uniforms:
             logits = np.where(self._legal, decoder.logits(state), -np.inf)  # (P, V)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from charlm.generation import compiled as compiled_module
 from charlm.generation.compiled import CompiledDecoder, Rules
 from charlm.generation.decoder import decoder_of
-from charlm.generation.filters import legal_only, temperature
+from charlm.generation.filters import legal_only, pipeline
 from charlm.generation.generate import generate, generate_many
 from charlm.generation.native import packing, tiles
 from charlm.generation.native.build import NotCompiledError
@@ -81,23 +81,34 @@ def test_a_step_changes_nothing_that_it_was_given():
     before = state.copy()
     first = decoder.logits(decoder.advance([2], state))
     rules, one = Rules(Letters("\nabcdef").grammar, [None]), np.zeros(1, np.uint8)
-    decoder.write(state, rules, one, np.full((5, 1), 0.4), 1.0)
+    decoder.write(state, rules, one, np.full((5, 1), 0.4), SamplingSettings())
     assert np.array_equal(state, before) and not one.any()
     assert np.array_equal(first, decoder.logits(decoder.advance([2], state)))
     with pytest.raises(IndexError):
         decoder.advance([7], state)
 
 
+CHOSEN = [
+    *(SamplingSettings(temperature=heat) for heat in (0, 1e-60, 0.3, 1, 1.7, 1e9)),
+    SamplingSettings(top_k=2),
+    SamplingSettings(temperature=1.7, top_p=0.6),
+    SamplingSettings(temperature=0.7, min_p=0.2),
+    SamplingSettings(typical_p=0.5),
+    SamplingSettings(temperature=1.3, top_k=5, top_p=0.9, min_p=0.1),
+]
+
+
 @pytest.mark.parametrize("openings", [None, np.array([False, False, True, False] * 2)])
-@pytest.mark.parametrize("heat", [0, 1e-60, 0.3, 1, 1.7, 1e9])
-def test_it_draws_as_sampling_does(heat, openings):
+@pytest.mark.parametrize("chosen", CHOSEN, ids=str)
+def test_it_draws_as_sampling_does(chosen, openings):
     tokenizer = Letters()  # with a state in which other tokens are legal
     decoder = compiled(8, seed=3)
     rules = Rules(tokenizer.grammar, [openings])
     uniforms = np.random.default_rng(5).random((40, 3))
     start = decoder.advance([0, 2, 5], decoder.empty_state(3))
     spelling = np.array([*rules.first, 0, 1], np.uint8)
-    ids, nats, after = decoder.write(start, rules, spelling, uniforms, heat)
+    filters = pipeline(chosen)
+    ids, nats, after = decoder.write(start, rules, spelling, uniforms, chosen)
     state, spelled = start, [0, 0, 1]
     for time, row in enumerate(ids):
         for stream, token in enumerate(row):
@@ -105,7 +116,7 @@ def test_it_draws_as_sampling_does(heat, openings):
             if stream == 0 and time == 0 and openings is not None:
                 drawable = drawable & openings
             logits = legal_only(decoder.logits(state)[stream].astype(np.float64), drawable)
-            assert token == choose(temperature(logits, heat), uniforms[time, stream])
+            assert token == choose(filters(logits, []), uniforms[time, stream])
             assert nats[time, stream] == pytest.approx(
                 negative_log_probability(logits, token), abs=1e-6
             )
@@ -124,11 +135,12 @@ def test_a_stream_has_the_same_bits_beside_others(streams, threads):
     rules = Rules(Letters("\nabcdefgh").grammar, [None])
     uniforms, spelling = rng.random((6, streams)), np.zeros(streams, np.uint8)
     state = decoder.advance(rng.integers(0, 9, streams).tolist(), decoder.empty_state(streams))
-    ids, nats, after = decoder.write(state, rules, spelling, uniforms, 1.0)
+    chosen = SamplingSettings(temperature=0.9, top_k=7, top_p=0.8)
+    ids, nats, after = decoder.write(state, rules, spelling, uniforms, chosen)
     logits = decoder.logits(after)
     for n in range(streams):
         own = slice(n, n + 1)
-        alone = decoder.write(state[own], rules, spelling[own], uniforms[:, own], 1.0)
+        alone = decoder.write(state[own], rules, spelling[own], uniforms[:, own], chosen)
         for found, wanted in zip((ids[:, own], nats[:, own], after[own]), alone, strict=True):
             assert np.array_equal(found, wanted)
         assert np.array_equal(logits[own], decoder.logits(alone[2]))
@@ -160,6 +172,8 @@ WRITTEN = pytest.mark.parametrize(
         {"length": 300, "stop": ("é", "a", "\x00")},
         {"sampling": SamplingSettings(temperature=0.5), "length": 70},
         {"sampling": SamplingSettings(greedy=True), "length": 50},
+        {"sampling": SamplingSettings(top_p=0.8), "length": 70},
+        {"sampling": SamplingSettings(temperature=1.4, top_k=9, min_p=0.1), "num_samples": 30},
         {"num_samples": 70, "length": 9, "stop": ("e",)},
     ],
     ids=str,
@@ -218,9 +232,9 @@ def test_the_first_text_comes_before_the_rest_is_drawn(monkeypatch):
     drawn = []
     write = decoder.write
 
-    def watched(state, rules, spelling, uniforms, heat):
+    def watched(state, rules, spelling, uniforms, sampling):
         drawn.append(len(uniforms))
-        return write(state, rules, spelling, uniforms, heat)
+        return write(state, rules, spelling, uniforms, sampling)
 
     monkeypatch.setattr(decoder, "write", watched)
     settings = GenerationSettings(length=100, sampling=SamplingSettings(greedy=True))

@@ -1,5 +1,6 @@
 """The decoder's machine code: compiled once, kept, checked when it is read, done without."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 from charlm.generation.native import build
 
 from .test_compiled import compiled
+
+ROOT = Path(build.__file__).parents[3]
 
 
 @pytest.fixture
@@ -105,6 +108,26 @@ def test_another_processor_has_its_own_code(monkeypatch):
     here = build._depends_on(llvm)
     monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "another")
     assert build._depends_on(llvm) != here
+
+
+def test_its_name_hangs_on_all_that_is_compiled():
+    """Numbers that other files lend to it among it."""
+
+    def own_imports(path):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("charlm."):
+                names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                files = (ROOT / f"{name.replace('.', '/')}.py" for name in names)
+                yield from (file for file in files if file.is_file())
+
+    native = Path(build.__file__).parent
+    found, waiting = set(), [native / "steps.py"]
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        waiting += set(own_imports(path)) - found
+    read = {(native / f"{name}.py").resolve() for name in build._SOURCES}
+    assert found == read - {native / "build.py"} and native / "cuts.py" in found
 
 
 def test_without_numba_it_is_slower_and_said(tiny_run: Path, tmp_path):

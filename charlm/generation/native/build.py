@@ -23,9 +23,18 @@ from charlm.storage.atomic import write_atomically
 Say = Callable[[str], None]
 Run = Callable[..., None]  # `steps.run`
 
-_SOURCES = ("layout", "products", "pointwise", "output", "steps", "build")
+_SOURCES = (
+    "layout",
+    "products",
+    "pointwise",
+    "output",
+    "cuts",
+    "steps",
+    "build",
+    "../../model/ngram_rows",
+)
 _INTEGER, _POINTER, _DOUBLE = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
-_ARGUMENTS = [*[_POINTER] * 2, *[_INTEGER] * 3, *[_POINTER] * 12, *[_DOUBLE] * 2]
+_ARGUMENTS = [*[_POINTER] * 2, *[_INTEGER] * 3, *[_POINTER] * 13, _DOUBLE]
 _LIMIT = 1 << 24  # bytes of a stored file; it has some 40,000
 _KEPT = 8  # stored files in one place
 

@@ -87,6 +87,16 @@ LSTM, GRU, GRU_CHO, RNN_SIGMOID, RNN_TANH, RNN_RELU = range(6)
     CLUSTER,
 ) = range(9)
 
+# How a token is chosen (`choice`), in float64.
+(
+    TEMPERATURE,
+    TOP_K,  # V keeps everything
+    TOP_P,  # 1 does
+    MIN_P,  # its logarithm; -inf does
+    TYPICAL_P,  # 1 does
+    WORK,  # room for three numbers a token
+) = range(6)
+
 
 def padded(size: int, to: int) -> int:
     """`size` or the next multiple of `to`."""

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit, types
 
 from charlm.generation.native import layout as m
+from charlm.generation.native.cuts import cut, power
 from charlm.generation.native.layout import LANES
 from charlm.generation.native.output import expect
 from charlm.generation.native.pointwise import (
@@ -157,8 +158,7 @@ def _advance(
 def _exponentials(logits: Any, most: Any, legal: Any, mass: Any, size: Any, heat: Any) -> Any:
     """mass = e^((z - max z) / T) of the legal tokens, 0 of the others; their sum."""
     for v in range(size):
-        # In float64: T may be as small as 1e-50.
-        powers = exponential(np.float32(max((np.float64(logits[v]) - most) / heat, -1e3)))
+        powers = exponential(np.float32(power(logits[v], most, heat)))
         mass[v] = powers if legal[v] else np.float32(0)
     total = 0.0
     for v in range(size):
@@ -167,8 +167,11 @@ def _exponentials(logits: Any, most: Any, legal: Any, mass: Any, size: Any, heat
 
 
 @compiled
-def _draw(logits: Any, legal: Any, mass: Any, size: Any, heat: Any, uniform: Any, cost: Any) -> Any:
-    """A token, as `sampling.choose`; cost = e^-nats' logarithm in two parts: sum, max - z."""
+def _draw(
+    logits: Any, legal: Any, mass: Any, size: Any, choice: Any, uniform: Any, cost: Any
+) -> Any:
+    """A token, as `sampling.choose` of what the filters leave; cost = e^-nats' logarithm in two
+    parts: sum, max - z, of all."""
     best = np.int64(-1)
     for v in range(size):
         if legal[v] and (best < 0 or logits[v] > logits[best]):
@@ -176,10 +179,11 @@ def _draw(logits: Any, legal: Any, mass: Any, size: Any, heat: Any, uniform: Any
     most = np.float64(logits[best])
     total = _exponentials(logits, most, legal, mass, size, 1.0)
     cost[0] = total
-    token = best
+    token, heat = best, choice[m.TEMPERATURE]
     if heat > 0:
         if heat != 1:
             total = _exponentials(logits, most, legal, mass, size, heat)
+        total = cut(logits, most, mass, size, choice, total)
         sought, passed = uniform * total, 0.0
         for v in range(size):
             if mass[v] > 0:
@@ -199,7 +203,7 @@ READ, EXPECT, WRITE = 0, 1, 2
 
 SIGNATURE = types.void(
     types.int64, types.int64, types.int64, _NUMBERS, _WORDS, _FLOATS, _FLOATS, _FLOATS,
-    _FLOATS, _WORDS, _BYTES, _BYTES, _BYTES, _DOUBLES, _DOUBLES, types.float64, types.float64,
+    _FLOATS, _WORDS, _BYTES, _BYTES, _BYTES, _DOUBLES, _DOUBLES, _DOUBLES, types.float64,
 )  # fmt: skip
 
 
@@ -220,11 +224,11 @@ def run(
     spelling: Any,
     uniforms: Any,
     costs: Any,
-    heat: Any,
+    choice: Any,
     zoneout: Any,
 ) -> None:
     """READ `ids` (steps, streams); or EXPECT: the logits into scratch; or WRITE: draw `ids` by
-    `uniforms` (steps, streams), with `costs` (steps, streams, 2).
+    `uniforms` (steps, streams) and by `choice`, with `costs` (steps, streams, 2).
 
     The grammar: `following`, `drawable` (S, V) and each stream's state in it, `spelling`.
     """  # fmt: skip
@@ -243,7 +247,7 @@ def run(
                 rule = np.int64(spelling[stream]) * size
                 here = time * streams + stream
                 cost, uniform = at(costs, 2 * here), uniforms[here]
-                token = _draw(logits, at(drawable, rule), mass, size, heat, uniform, cost)
+                token = _draw(logits, at(drawable, rule), mass, size, choice, uniform, cost)
                 row[stream] = np.int32(token)
                 spelling[stream] = following[rule + token]
         _advance(streams, header, weights, floats, table, state, scratch, stays, row)
