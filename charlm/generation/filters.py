@@ -10,6 +10,7 @@ same name in `SamplingSettings`. Filters apply in the registry's order, each to 
 before it left: first what changes the model's own probabilities (the repetition penalty, so
 that even a greedy choice feels it), then their sharpness (temperature), then what cuts. Typical
 sampling cuts last: it alone may remove the most probable token, which the others measure from.
+Of those in `native.choice` the compiled loop leaves the same tokens (`native.cuts`).
 """
 
 from collections.abc import Callable, Sequence
