@@ -143,6 +143,13 @@ def test_typical_sampling_is_numpys(values, data):
     assert drawn(expecting(values), [True] * len(values), middles, sampling)[0] == seen.tolist()
 
 
+def test_typical_sampling_at_hardly_any_temperature():
+    """Where what may not be drawn has an infinite logit."""
+    sampling = SamplingSettings(typical_p=0.5, temperature=1e-310)
+    ids, _ = drawn(expecting([5, 0, 0, -1]), [False, True, True, True], [0, 0.25, 0.75], sampling)
+    assert ids == [1, 1, 2]
+
+
 close = math.nextafter(-1.0, 0)
 orders = st.lists(
     st.one_of(st.sampled_from([-1.0, close, -5e-324, 0.0]), st.floats(-1000, 0)),
