@@ -43,6 +43,8 @@ def check(config: ClassifierConfig, given: Sequence[str]) -> None:
         )
     if c.bidirectional and c.lm_epochs not in (AUTO, 0):
         problems.append("--bidirectional reads both ways, and --lm-epochs trains a model of one")
+    if config.optimisation.batch_size == 1:
+        problems.append("--batch-size is 1, and a head learns what tells two texts or more apart")
     if c.backward is not None and not pretrained:
         problems.append("--backward is given, and RUN is none: use --bidirectional")
     if not c.gradual_unfreezing and c.unfreeze_every != AUTO:

@@ -2,7 +2,7 @@
 
     h_1 ... h_n = encoder(x_1 ... x_n)      read in chunks, each from the state of the one before
     v = pooling(h_1 ... h_n)                model/pooling.py
-    y = W_2 relu(W_1 (v - mean) / std)      logits (C,); without a hidden layer W (v - mean) / std
+    y = head(v)                             logits (C,): model/head.py
 
 One encoder reads from the beginning (or from the end, if that is how it was trained). Two:
 the second reads the other way, and either one head sees both vectors (a bidirectional network:
@@ -10,7 +10,6 @@ two stacks side by side, not layer by layer as in torch.nn), or each has a head 
 the probabilities are averaged (the ensemble of Howard & Ruder 2018, sec. 3.3).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 
 from charlm import registry
 from charlm.draws import Draws
-from charlm.model.dropout import DropoutRates, mask
-from charlm.model.initialisation import fill_uniform
+from charlm.model.dropout import DropoutRates
+from charlm.model.head import Head
 from charlm.model.language_model import Architecture, Encoder, LanguageModel
 from charlm.model.pooling import Pooled
 from charlm.model.whole_texts import OfChunk, Texts, read
@@ -51,58 +50,6 @@ class ClassifierArchitecture:
         """The number of weights that are learned, without making them."""
         with torch.device("meta"):
             return sum(p.numel() for p in self.build().parameters() if p.requires_grad)
-
-
-class Head(nn.Module):
-    """vectors (B, P, H) -> logits (B, C).
-
-    What is common to all texts is taken off first, as most of a pooled vector is:
-    x = (v - usual_mean) / usual_deviation, unit by unit. These two are measured on the training
-    texts before the first step (`standardise`), without dropout, and stay: unlike the batch norm
-    of Howard & Ruder they make of a text the same whatever it is read with.
-    """
-
-    def __init__(self, parts: int, size: int, hidden: int | None, classes: int) -> None:
-        super().__init__()
-        self.usual_mean = _not_learned(torch.zeros(parts * size))
-        self.usual_deviation = _not_learned(torch.ones(parts * size))
-        self.hidden = None if hidden is None else nn.Linear(parts * size, hidden)
-        self.output = nn.Linear(parts * size if hidden is None else hidden, classes)
-
-    def draw(self, generator: torch.Generator) -> None:
-        """As torch.nn does it: U(-1/sqrt(n), 1/sqrt(n)) for n inputs; biases 0."""
-        self.usual_mean.zero_()
-        self.usual_deviation.fill_(1.0)
-        for layer in (self.hidden, self.output):
-            if layer is not None:
-                fill_uniform(layer.weight, 1 / math.sqrt(layer.in_features), generator)
-                layer.bias.zero_()
-
-    @torch.no_grad()
-    def standardise(self, vectors: Tensor) -> None:
-        """From vectors (N, P H) of training texts. A unit that is nearly the same in all of them
-        is not blown up beyond a tenth of the usual spread."""
-        deviation = vectors.std(0, correction=0)
-        least = 0.1 * deviation.mean() + 1e-6
-        self.usual_mean.copy_(vectors.mean(0))
-        self.usual_deviation.copy_(deviation.clamp(min=float(least)))
-
-    def forward(self, vectors: Tensor, dropout: float, draws: Draws | None) -> Tensor:
-        x = (vectors.flatten(1) - self.usual_mean) / self.usual_deviation
-        x = _dropped(x, dropout, draws, "vector")
-        if self.hidden is not None:
-            x = torch.relu(self.hidden(x))
-            x = _dropped(x, dropout / 4, draws, "hidden")  # .4 and .1 in Howard & Ruder
-        logits: Tensor = self.output(x)
-        return logits
-
-
-def _not_learned(values: Tensor) -> nn.Parameter:
-    return nn.Parameter(values, requires_grad=False)
-
-
-def _dropped(x: Tensor, p: float, draws: Draws | None, place: str) -> Tensor:
-    return x if draws is None or p == 0 else x * mask(tuple(x.shape), p, draws, place, x)
 
 
 class Classifier(nn.Module):

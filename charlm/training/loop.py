@@ -41,7 +41,9 @@ class Loop:
     save(state, best) writes a checkpoint, as `best` too if asked; evaluate() measures on the
     validation text, None without one; sample(step) writes a little text; log(record) appends
     to metrics.jsonl; go_back() restores the last good state, on disk too, and returns it;
-    through_time(step) looks at the gradient and the gates, None where nothing recurs.
+    through_time(step) looks at the gradient and the gates, None where nothing recurs; settle()
+    measures what the network needs to know of its own weights before it is measured or saved,
+    None where it needs nothing.
     """
 
     task: Task
@@ -66,6 +68,7 @@ class Loop:
     listener: Listener
     interruption: Interruption
     through_time: Callable[[int], ThroughTime] | None = None
+    settle: Callable[[], None] | None = None
     ranks: Ranks = field(default_factory=Ranks)
     state: TrainingState = field(default_factory=TrainingState)
     evaluations: Evaluations = field(default_factory=Evaluations)
@@ -204,6 +207,14 @@ class Loop:
         wait = max((self.budget.seconds or 0.0) / self.eval_times, 20 * self._evaluation_took)
         return time.monotonic() - self._evaluated_at >= wait
 
+    def _settle(self) -> None:
+        """What the checkpoint of a step has of it is never measured anew: it would be another
+        checkpoint, where a processor or a number of threads rounds in another way."""
+        if self.settle is not None and self.state.settled != self.state.step:
+            with memory.aside(), self.averages.in_place():
+                self.settle()
+            self.state.settled = self.state.step
+
     def _evaluate(self) -> bool:
         """Measure, log and show; True if it is the best so far, and is to be saved as such."""
         if self.evaluate is None:
@@ -211,6 +222,7 @@ class Loop:
         step = self.state.step
         self.listener.evaluating(step)
         begin = time.monotonic()
+        self._settle()
         try:
             with memory.aside(), self.averages.in_place():
                 found = self.evaluate()
@@ -250,6 +262,7 @@ class Loop:
             self.listener.say(f"Not saved: {error.what}. Training goes on.")
 
     def _save(self, best: bool = False) -> None:
+        self._settle()
         self.state.seconds = self.budget.elapsed()
         begin = time.monotonic()
         self.save(self.state, best)

@@ -27,6 +27,7 @@ class TrainingState:
     reported_tokens: int = 0
     reported_step_seconds: float = 0.0
     lr: float = 0.0  # of the last step
+    settled: int = 0  # the step after which `Loop.settle` was called last
     lr_factor: float = 1.0  # below 1: training diverged, and this is the second try
 
     def as_dict(self) -> dict[str, Any]:

@@ -180,6 +180,7 @@ CONTRADICTIONS = [
     ("lm", {"cell": "gru"}, "--cell"),
     ("lm", {"init": "uniform"}, "--init"),
     ("lm", {"pooling": "median"}, "--pooling"),
+    ("none", {"batch_size": 1}, "--batch-size"),
     ("lm", {"valid_fraction": 0, "patience": 2}, "--patience"),
 ]
 

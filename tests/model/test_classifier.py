@@ -10,6 +10,7 @@ from charlm.draws import Draws
 from charlm.model import whole_texts
 from charlm.model.classifier import ClassifierArchitecture
 from charlm.model.dropout import DropoutRates
+from charlm.model.head import Head
 from charlm.model.language_model import Architecture
 from charlm.model.whole_texts import Texts
 from model.kinds import CELLS, DROPOUTS
@@ -156,12 +157,63 @@ def test_a_head_takes_off_what_is_common_to_all_texts(encoders, heads):
         head = model.heads[number]
         x = (part - head.usual_mean) / head.usual_deviation
         torch.testing.assert_close(x.mean(0), torch.zeros_like(x[0]), rtol=0, atol=1e-12)
-        usual = part.std(0, correction=0)
-        wide = usual > 0.1 * usual.mean()
-        spread = x.std(0, correction=0)[wide]
-        torch.testing.assert_close(spread, torch.ones_like(spread), rtol=0, atol=1e-4)
-        assert float(x.std(0, correction=0).max()) < 1.001 and head.usual_deviation.min() > 0
+        variance = part.var(0, correction=0)
+        wanted = variance / (variance + 0.01 * variance.mean())
+        torch.testing.assert_close(x.var(0, correction=0), wanted, rtol=1e-6, atol=1e-6)
+        assert head.usual_deviation.min() > 0
     assert not model.heads[0].usual_mean.requires_grad
+
+
+@pytest.mark.parametrize("hidden", [None, 4])
+def test_while_a_head_learns_the_usual_text_is_that_of_the_batch(hidden):
+    model = network(head_size=hidden)
+    head, vectors = model.heads[0], torch.randn(5, 3, 7) * torch.rand(7) + torch.randn(7)
+    vectors[:, 1, 2] = 0.25  # a unit that says nothing
+    nn.init.normal_(head.usual_mean)
+    found = head(vectors.requires_grad_(), 0.0, Draws(1, 1))
+    flat = vectors.flatten(1)
+    least = 0.01 * flat.detach().var(0, correction=0).mean()
+    norm = nn.BatchNorm1d(21, affine=False, eps=float(least))
+    layers = [norm, *([] if hidden is None else [head.hidden, nn.ReLU()]), head.output]
+    wanted = nn.Sequential(*layers)(flat)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    ours, theirs = (torch.autograd.grad(y.square().sum(), vectors)[0] for y in (found, wanted))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    assert ours[:, 1, 2].abs().sum() > 0  # and may come to say something
+
+
+def test_a_head_learns_where_all_texts_of_a_batch_move_together():
+    """By far more than what tells them apart: as with an encoder's step, or a shared mask."""
+    generator = torch.Generator().manual_seed(1)
+
+    def texts(count, shift):
+        labels = torch.arange(count) % C
+        noise = torch.randn(count, 12, generator=generator)
+        return shift * torch.randn(12, generator=generator) + directions[labels] + noise, labels
+
+    directions = 2 * torch.randn(C, 12, generator=generator)
+    head = Head(1, 12, 8, C)
+    with torch.no_grad():
+        head.draw(generator)
+        head.standardise(texts(64, 0.0)[0])
+    learned = [weight for weight in head.parameters() if weight.requires_grad]
+    optimizer = torch.optim.Adam(learned, lr=0.01)
+    for step in range(150):
+        vectors, labels = texts(16, 30.0)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(head(vectors, 0.0, Draws(1, step)), labels).backward()
+        optimizer.step()
+    vectors, labels = texts(300, 0.0)
+    head.standardise(vectors)
+    found = head(vectors, 0.0, None).argmax(1) == labels
+    assert found.float().mean() > 0.9
+
+
+def test_of_one_text_alone_a_head_learns_nothing_of_the_encoder():
+    model = network()
+    vectors = torch.randn(1, 3, 7, requires_grad=True)
+    model.heads[0](vectors, 0.0, Draws(1, 1)).square().sum().backward()
+    assert torch.equal(vectors.grad, torch.zeros_like(vectors))
 
 
 def test_every_weight_is_in_one_layer_group_from_the_top():

@@ -401,3 +401,39 @@ def test_a_run_killed_after_saving_its_last_step_reports_it():
     (again,) = [r for r in following.records if r["split"] == "train"]
     (first,) = [r for r in run.records if r["split"] == "train" and r["step"] == 5]
     assert {key: again[key] for key in kept} == {key: first[key] for key in kept}
+
+
+def settling(figures, **changes):
+    run = Run(figures=figures, settle=lambda: run.events.append(("settle", run.loop.state.step)),
+              **changes)  # fmt: skip
+    return run
+
+
+def test_what_is_to_be_settled_is_settled_once_after_a_step_before_it_is_measured_or_saved():
+    run = settling([3.0, 4.0, 2.0])
+    run.loop.run()
+    done = [event for event in run.events if event[0] not in ("train", "valid")]
+    assert done == [
+        ("settle", 4), ("evaluate", 4), ("save best", 4), ("settle", 8), ("evaluate", 8),
+        ("settle", 10), ("save", 10), ("evaluate", 10), ("save best", 10),
+    ]  # fmt: skip
+
+
+def test_without_evaluations_it_is_settled_before_each_save():
+    run = settling([], evaluate=None, save_every=0, steps=2)
+    run.loop.run()
+    saved = [event for event in run.events if event[0] != "train"]
+    assert saved == [("settle", 1), ("save", 1), ("settle", 2), ("save", 2), ("save", 2)]
+
+
+def test_what_was_settled_before_an_interrupted_evaluation_is_not_settled_again():
+    first = settling([Interrupted(signal.SIGINT, "asked to stop")])
+    with pytest.raises(Interrupted):
+        first.loop.run()
+    assert first.events[-3:] == [("settle", 4), ("evaluate", 4), ("save", 4)]
+    values, _, weight = first.saved[-1]
+    second = settling([3.0, 4.0, 2.0], state=TrainingState.from_dict(values, "here"))
+    with torch.no_grad():
+        second.task.weight.copy_(weight)
+    second.loop.run()
+    assert second.events[:3] == [("evaluate", 4), ("valid", 4), ("save best", 4)]
