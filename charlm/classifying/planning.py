@@ -126,20 +126,23 @@ def resolve(
         # Their vectors are learned by a language model.
         config = config.with_values({"model.ngram_order": 1})
     given = config.optimisation
-    # The sizes of the network and what the machine is good at, as for any run; streams and
-    # windows are those of a language model there.
+    # The sizes of the network and what the machine is good at, as for any run; streams, windows
+    # and the rate are those of a language model there.
     free = config.with_values({"optimisation.batch_size": AUTO, "optimisation.bptt": AUTO})
     found = resolve_sizes(free, cache, tokenizer)
     config = cast(ClassifierConfig, found.config).with_values(
         {"optimisation.batch_size": given.batch_size, "optimisation.bptt": given.bptt}
     )
+    if given.lr == AUTO:
+        own.append(sizing.rate(given.optimizer, config.model.hidden_size))
+        config = config.with_values({own[-1].key: own[-1].value})
     if config.classifier.lm_epochs and config.classifier.lm_lr == AUTO:
         begins = config.model.init_from is None
         lr = usual_rate("adamw", config.model) * (1 if begins else _LM_LR)
         value, reason = float(f"{lr:.2g}"), "of the language model, which has learned before"
         config = config.with_values({"classifier.lm_lr": value})
         own.append(Choice("classifier.lm_lr", value, reason))
-    others = ("optimisation.batch_size", "optimisation.bptt")
+    others = ("optimisation.batch_size", "optimisation.bptt", "optimisation.lr")
     choices = [choice for choice in found.choices if choice.key not in others] + own
     network = classifier_architecture(config, len(texts.classes), tokenizer)
     return ClassifierPlan(config, choices, network.parameters(), texts.classes)

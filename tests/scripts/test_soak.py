@@ -36,3 +36,9 @@ def test_a_process_is_watched_to_its_end(soak, tmp_path, monkeypatch):
     found = soak.watch("x", ["--version"], None, tmp_path / "out")
     assert found.code == 0 and (tmp_path / "out").read_text().startswith("charlm ")
     assert max(found.mebibytes) > 5
+
+
+def test_what_an_evaluation_needs_at_the_end_is_no_slope(soak):
+    seconds = [float(t) for t in range(200)]
+    found = soak.Course("x", 0, seconds, [500.0 + 300 * (t > 180) for t in seconds])
+    assert found.flat and found.slope == pytest.approx(0)
