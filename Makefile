@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m charlm.generation.native.build
 	@touch $@
 
-demo: install ## train on the notes that come with charlm, write, and point at what does not fit
+demo: install ## train on the notes that come with charlm, write, point at what does not fit, classify
 	$(BIN)/charlm train --out runs/demo --minutes 1 --force
 	@echo
 	@echo "A note of its own, to the first empty line:"
@@ -28,6 +28,13 @@ demo: install ## train on the notes that come with charlm, write, and point at w
 	@echo
 	@echo "Bits, tokens, bits per character: what does not fit costs more."
 	printf 'He denies chest pain and dizziness.\nHe denies purple elephants.\n' | $(BIN)/charlm score runs/demo -
+	@echo
+	@echo "Which specialty is a note of? A model of its words, and a classifier that goes on from there:"
+	$(BIN)/python scripts/label_notes.py --out runs/demo-notes
+	$(BIN)/charlm train --tokenizer word --minutes 0.5 --out runs/demo-words --force
+	$(BIN)/charlm finetune-classify runs/demo-words runs/demo-notes/train.csv --valid runs/demo-notes/valid.csv \
+		--test runs/demo-notes/test.csv --lm-epochs 0 --minutes 0.75 --out runs/demo-specialty --force
+	printf 'Painful knee after a fall.\nBlurred vision of the left eye.\n' | $(BIN)/charlm classify runs/demo-specialty -
 	@echo
 	@echo "Your own text:  $(BIN)/charlm train mynotes.txt --out runs/mine"
 	@echo "                $(BIN)/charlm generate runs/mine \"The \""
