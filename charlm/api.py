@@ -24,7 +24,7 @@ from charlm.errors import UsageError
 from charlm.gradient_settings import FreshSettings, GradientSettings
 from charlm.loaded import Model
 from charlm.precedence import build, named_settings, read_preset
-from charlm.runs.directory import is_run
+from charlm.runs.directory import RunDirectory, is_run
 from charlm.runs.export import export_run, read_model
 from charlm.runs.history import History
 from charlm.training.listener import Listener
@@ -144,8 +144,12 @@ def _sources(texts: Sequence[str | Path], config: Config) -> tuple[list[str | Pa
     return [folder / "train.txt"], config.with_values(own)
 
 
-def export(run: str | Path, file: str | Path) -> None:
-    """Write what is needed to generate, score and classify to one file."""
+def export(run: str | Path, file: str | Path, together: bool = False) -> None:
+    """Write what is needed to generate, score and classify to one file.
+
+    together: and what a classifier counts words with (`ClassifierModel.together`), which are
+    words of the text. UsageError where it has nothing such.
+    """
     stored = load(run)
     if stored.stored.kind != "run":
         raise UsageError(f"{run} is an exported file already", "Copy it.")
@@ -155,7 +159,11 @@ def export(run: str | Path, file: str | Path) -> None:
     parts = {name: config[name] for name in ("tokenizer", "model", "regularisation")}
     if isinstance(stored, ClassifierModel):
         parts |= stored.own_parts()
-    export_run(run, file, parts)
+    along: dict[str, bytes] = {}
+    if together:
+        stored.together  # noqa: B018
+        along = RunDirectory.open(run).read_together()
+    export_run(run, file, parts, along=along)
 
 
 def history(run: str | Path) -> History:

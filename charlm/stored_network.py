@@ -67,6 +67,11 @@ class StoredNetwork:
         """A language model knows none: RunError."""
         raise self._no_classes()
 
+    @property
+    def together(self) -> Any:
+        """A language model has no words' model beside it: RunError."""
+        raise self._no_classes()
+
     def _no_classes(self) -> RunError:
         return RunError(
             f"{self.stored.path} is a language model, and knows no classes",

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from charlm.classifier_settings import CLASSES, SECTION, ClassifierConfig
 from charlm.classifying import labelled_cache
-from charlm.classifying.loaded import network_of
+from charlm.classifying.kept_words import together_from
+from charlm.classifying.loaded import class_names, network_of
 from charlm.config import Config
 from charlm.errors import CharlmError, Interrupted, RunError
 from charlm.precedence import stored_configuration
@@ -103,6 +104,7 @@ def _of_cache(nested: RunDirectory, run: RunDirectory) -> Verification:
 
 def _of_run(run: RunDirectory) -> Verification:
     config, tokenizer = _read(lambda: _config(run)), _read(run.read_tokenizer)
+    again = _resumed(run, before=f"rm -f {_word(run.summary_path)}")
     needed = [
         _part("configuration", config, "Restore config.toml from a copy."),
         _part(
@@ -118,7 +120,7 @@ def _of_run(run: RunDirectory) -> Verification:
     to_go_on = [
         _part("token cache", lambda: _check_cache(run, config, tokenizer), _remade(run, "cache")),
         _part("metrics", lambda: read_metrics(run.metrics_path), _without_damaged_lines(run)),
-        _part("summary", run.read_summary, _resumed(run, before=f"rm {_word(run.summary_path)}")),
+        _part("summary", run.read_summary, again),
     ]
     read = links.get("best", links["last"])
     readable = comparable and read.wrong is None
@@ -127,7 +129,14 @@ def _of_run(run: RunDirectory) -> Verification:
         begins or (readable and links["last"].wrong is None)
     )
     parts = [*needed, *steps.values(), *links.values(), *to_go_on]
+    if os.path.lexists(run.together):  # written anew at every end
+        parts.append(_part("together", partial(_check_together, run), again, run.together))
     return Verification(str(run.path), "run", parts, readable, resumable)
+
+
+def _check_together(run: RunDirectory) -> None:
+    names = class_names(parse_toml(run.config_text, run.config_path), run.config_path)
+    together_from(run.read_together(), len(names), run.together)
 
 
 def _part(name: str, read: Callable[[], Any], remedy: str, folder: Path | None = None) -> Part:

@@ -25,7 +25,7 @@ import charlm
 from charlm.classifying.request import CurveRequest
 from charlm.evaluation.classification import paired_bootstrap
 from charlm.evaluation.intervals import mean_interval
-from charlm.evaluation.tfidf_baseline import baseline_probabilities
+from charlm.evaluation.tfidf_baseline import fit_baseline
 
 # What each row of the second table changes. "from scratch": RUN none, of the same sizes.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -158,10 +158,11 @@ def recipe_rows(
     parts = ("train", "valid", "test")
     texts = {part: [row.text for row in getattr(division, part)] for part in parts}
     labels = {part: np.array(division.numbers(part)) for part in parts}
-    theirs = baseline_probabilities(
-        texts["train"], labels["train"], texts["test"], len(division.classes), "none", 1,
+    words = fit_baseline(
+        texts["train"], labels["train"], len(division.classes), "none", 1,
         (texts["valid"], labels["valid"]),
-    ).argmax(axis=1)  # fmt: skip
+    )  # fmt: skip
+    theirs = words.probabilities(texts["test"]).argmax(axis=1)
     recipes = RECIPES | {"from scratch": _sizes(run) | labelled.tokenizing}
     rows = []
     for recipe, changes in recipes.items():

@@ -1,4 +1,7 @@
-"""What is measured and kept when a classifier has learned: figures, calibration, wrong answers."""
+"""What is measured and kept when a classifier has learned.
+
+Figures, calibration, the wrong answers, and what its words' model is.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from charlm.classifier_settings import ClassifierConfig
+from charlm.classifying.kept_words import files_of
 from charlm.classifying.labelled_cache import LabelledTexts
 from charlm.evaluation.calibration import probabilities_at
 from charlm.evaluation.classifier_summary import Answered, classifier_summary
@@ -33,7 +37,7 @@ class Finish:
         baseline = self.config.classifier.baseline and bool(logits)
         if baseline:
             self.listener.say("Fitting the baseline: TF-IDF and logistic regression.")
-        summary |= classifier_summary(
+        figures, together = classifier_summary(
             self.texts.texts("train", self.tokenizer) if baseline else [],
             self.texts.labels["train"],
             parts,
@@ -42,12 +46,15 @@ class Finish:
             class_weights=self.config.classifier.class_weights,
             seed=self.config.optimisation.seed,
         )
+        summary |= figures
         if logits:
             part = "test" if "test" in logits else "valid"
             probabilities = probabilities_at(logits[part], summary["temperature"])
             texts, labels, _ = parts[part]
             found = wrong_answers(texts, self.texts.rows[part], labels, probabilities, classes)
             write_wrong_answers(self.run.path, found)
+        if together is not None:
+            self.run.write_together(files_of(together))
         self.run.write_summary(summary)
         return summary
 

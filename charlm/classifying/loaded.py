@@ -1,12 +1,15 @@
 """A trained classifier, ready to classify and to embed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from charlm.classifier_settings import CLASSES, SECTION, ClassifierConfig
+from charlm.errors import UsageError
 from charlm.loaded import Model
 from charlm.precedence import stored_configuration
 from charlm.runs.directory import RunDirectory
@@ -16,6 +19,7 @@ from charlm.storage.reading import damaged
 if TYPE_CHECKING:
     import numpy as np
 
+    from charlm.evaluation.together import Together
     from charlm.model.classifier import Classifier
     from charlm.text.text_ids import TextIds
 
@@ -32,6 +36,17 @@ class Classified:
     probabilities: dict[str, float]
 
 
+def class_names(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """What the classes are called, in the order of their numbers. RunError naming `path`."""
+    described = config.get(CLASSES)
+    names = described.get("names") if isinstance(described, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise damaged(path, "names no classes")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise damaged(path, "names a class twice, or fewer than two")
+    return tuple(names)
+
+
 class ClassifierModel(Model):
     """A trained classifier: classes and vectors of texts. It writes nothing and scores nothing."""
 
@@ -40,12 +55,7 @@ class ClassifierModel(Model):
     _how: dict[str, Any] | None = None  # as it is run at the moment
 
     def __init__(self, stored: StoredModel) -> None:
-        names = stored.config.get(CLASSES, {}).get("names")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise damaged(stored.path, "names no classes")
-        if len(names) < 2 or len(set(names)) < len(names):
-            raise damaged(stored.path, "names a class twice, or fewer than two")
-        self._classes = tuple(names)
+        self._classes = class_names(stored.config, stored.path)
         super().__init__(stored)
 
     def _configuration(self) -> ClassifierConfig:
@@ -70,6 +80,31 @@ class ClassifierModel(Model):
         return float(found)
 
     @cached_property
+    def together(self) -> "Together":
+        """What counts words beside the network. UsageError where none was kept; RunError."""
+        from charlm.classifying.kept_words import together_from
+
+        path = self.stored.path
+        if self.stored.kind == "run":
+            files, where = RunDirectory.open(path).read_together(), RunDirectory(path).together
+            hint = "Train it again without --no-baseline."
+            if self.config.classifier.baseline:
+                out = shlex.quote(str(path))
+                hint = (
+                    "Where it was made by an older charlm, that adds it: rm -f "
+                    f"{out}/summary.json && charlm finetune-classify --resume --out {out}. Where "
+                    "it has neither validation nor test texts: train it again with some."
+                )
+        else:
+            files, where = self.stored.along, path
+            hint = f"Export the run again: charlm export RUN {shlex.quote(str(path))} --together"
+        if not files:
+            raise UsageError(
+                f"{path} holds no words' model, which answers together with the network", hint
+            )
+        return together_from(files, len(self.classes), where)
+
+    @cached_property
     def classifier(self) -> "Classifier":
         """The network in torch."""
         from charlm.classifying.network import classifier_architecture
@@ -83,19 +118,26 @@ class ClassifierModel(Model):
         return model.eval()
 
     def check(self) -> None:
-        """RunError where its weights are not those of its configuration."""
+        """RunError where its weights are not those of its configuration, or of a file what went
+        along is not as it was."""
         self.classifier  # noqa: B018
+        if self.stored.along:
+            self.together  # noqa: B018
 
-    def classify(self, texts: Iterable[str], **how: Any) -> Iterator[Classified]:
-        """The class of each text, in order, as they come. `how`: precision, threads, device,
-        kernel."""
+    def classify(
+        self, texts: Iterable[str], together: bool = False, **how: Any
+    ) -> Iterator[Classified]:
+        """The class of each text, in order, as they come. together: by the network and by counted
+        words, both. `how`: precision, threads, device, kernel."""
         remaining = iter(texts)
         while batch := list(islice(remaining, _TEXTS)):
-            yield from self.classify_batch(batch, **how)
+            yield from self.classify_batch(batch, together, **how)
 
-    def classify_batch(self, texts: Sequence[str], **how: Any) -> list[Classified]:
+    def classify_batch(
+        self, texts: Sequence[str], together: bool = False, **how: Any
+    ) -> list[Classified]:
         """The same of texts that are all at hand, read side by side."""
-        found = self.probabilities(texts, **how)
+        found = self.probabilities(texts, together, **how)
         answers = found.argmax(axis=1)
         return [
             Classified(
@@ -106,13 +148,17 @@ class ClassifierModel(Model):
             for answer, row in zip(answers.tolist(), found, strict=True)
         ]
 
-    def probabilities(self, texts: Sequence[str], **how: Any) -> "np.ndarray":
-        """(N, C), calibrated on the validation texts."""
+    def probabilities(
+        self, texts: Sequence[str], together: bool = False, **how: Any
+    ) -> "np.ndarray":
+        """(N, C), calibrated on the validation texts; `together` as in `classify`."""
         from charlm.evaluation.calibration import probabilities_at
         from charlm.evaluation.reading_texts import logits_of
 
         self._ready(**how)
         logits = logits_of(self.classifier, self._to_read(texts))
+        if together:
+            return self.together.probabilities(logits, texts)
         return probabilities_at(logits, self.temperature)
 
     def _to_read(self, texts: Sequence[str]) -> "TextIds":

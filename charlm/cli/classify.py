@@ -57,6 +57,12 @@ PARAMETERS = [
         False,
     ),
     setting_option("min_probability", float, _LEAST, 0.0),
+    parameter(
+        "together",
+        bool,
+        typer.Option("--together", help="by the network and by its baseline's words, both"),
+        False,
+    ),
     *TABLE,
     LABELS_TO_MEASURE,
     *_READING.options,
@@ -95,6 +101,9 @@ def classify(context: Context, values: Mapping[str, Any]) -> None:
     from charlm import api
 
     model = api.load(values["run"])
+    if values["together"]:
+        model.together  # noqa: B018  # before the first text
+    running["together"] = values["together"]
     tally = None
     if values["label_column"] is not None:
         from charlm.classifying.tally import Tally

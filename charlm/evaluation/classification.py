@@ -14,13 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    f1_score,
-    log_loss,
-    precision_recall_fscore_support,
-)
 
 from charlm.draws import Draws
 
@@ -37,6 +30,15 @@ def figures(labels: IntArray, probabilities: FloatArray, classes: Sequence[str])
 
     labels (n,), probabilities (n, C).
     """
+    # Here, as classifying needs the types of this file and no scikit-learn.
+    from sklearn.metrics import (
+        accuracy_score,
+        confusion_matrix,
+        f1_score,
+        log_loss,
+        precision_recall_fscore_support,
+    )
+
     answers = probabilities.argmax(axis=1)
     numbers = range(len(classes))
     matrix = confusion_matrix(labels, answers, labels=numbers)

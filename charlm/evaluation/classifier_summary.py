@@ -11,6 +11,7 @@ from charlm.evaluation.calibration import (
     probabilities_at,
 )
 from charlm.evaluation.classification import FloatArray, IntArray, figures, paired_bootstrap
+from charlm.evaluation.together import Together, fit_weights
 
 
 class Answered(NamedTuple):
@@ -30,12 +31,14 @@ def classifier_summary(
     baseline: bool,
     class_weights: str,
     seed: int,
-) -> dict[str, Any]:
-    """temperature; the figures of `valid`, `test` and `baseline`; calibration and comparison.
+) -> tuple[dict[str, Any], Together | None]:
+    """temperature; the figures of `valid`, `test`, `baseline` and `together`; calibration and
+    comparison. And network and baseline together, where there is a baseline.
 
     parts: "valid" and "test"; one without texts has no figures (None). The temperature is
     fitted on valid and all probabilities are at it. Baseline, calibration and the paired
-    comparison with the baseline are of test, or of valid where there is no test.
+    comparison with the baseline are of test, or of valid where there is no test. What `together`
+    has is of test, and None where its weights were not fitted on valid.
     """
     valid, test = parts["valid"], parts["test"]
     temperature = fit_temperature(valid.logits, valid.labels)
@@ -48,28 +51,41 @@ def classifier_summary(
         summary[name] = figures(part.labels, probabilities[name], classes) if known else None
     name = "test" if len(test.labels) else "valid"
     measured = parts[name]
-    summary |= {"baseline": None, "calibration": None, "comparison": None}
+    summary |= dict.fromkeys(("baseline", "calibration", "comparison", "together"))
     if not len(measured.labels):
-        return summary
+        return summary, None
     summary["calibration"] = {"part": name} | calibration_figures(
         measured.logits, measured.labels, temperature
     )
-    if baseline:
-        from charlm.evaluation.tfidf_baseline import baseline_probabilities
+    if not baseline:
+        return summary, None
+    from charlm.evaluation.tfidf_baseline import fit_baseline
 
-        theirs = baseline_probabilities(
-            train_texts,
-            train_labels,
-            measured.texts,
-            len(classes),
-            class_weights,
-            seed,
-            # What it is measured on must not choose its penalty.
-            valid=(valid.texts, valid.labels) if name == "test" else None,
-        )
-        summary["baseline"] = figures(measured.labels, theirs, classes)
-        ours = probabilities[name]
-        summary["comparison"] = paired_bootstrap(
-            measured.labels, np.argmax(ours, axis=1), np.argmax(theirs, axis=1), seed
-        )
-    return summary
+    words = fit_baseline(
+        train_texts,
+        train_labels,
+        len(classes),
+        class_weights,
+        seed,
+        # What it is measured on must not choose its penalty.
+        valid=(valid.texts, valid.labels) if name == "test" else None,
+    )
+    both = Together(
+        words, fit_weights(valid.logits, words.log_probabilities(valid.texts), valid.labels)
+    )
+    theirs = words.probabilities(measured.texts)
+    summary["baseline"] = figures(measured.labels, theirs, classes)
+    ours = np.argmax(probabilities[name], axis=1)
+    alone = {"network": ours, "baseline": np.argmax(theirs, axis=1)}
+    summary["comparison"] = paired_bootstrap(measured.labels, ours, alone["baseline"], seed)
+    if name == "test" and len(valid.labels):
+        found = both.probabilities(test.logits, test.texts)
+        answers = np.argmax(found, axis=1)
+        summary["together"] = figures(test.labels, found, classes) | {
+            "weights": dict(zip(alone, both.weights, strict=True)),
+            "ahead_of": {
+                other: paired_bootstrap(test.labels, answers, its, seed)
+                for other, its in alone.items()
+            },
+        }
+    return summary, both

@@ -23,6 +23,8 @@ def show_classifier(messages: Messages, summary: Mapping[str, Any]) -> None:
         columns = {"network, valid": summary["valid"], **columns}
     if baseline:
         columns[f"TF-IDF baseline, {part}"] = baseline
+    if summary.get("together"):
+        columns[f"both together, {part}"] = summary["together"]
     rows: list[tuple[Any, ...]] = [
         (name, *(f"{figures[key]:.3f}" for figures in columns.values()))
         for key, name in _FIGURES.items()
@@ -37,6 +39,8 @@ def show_classifier(messages: Messages, summary: Mapping[str, Any]) -> None:
     )
     if summary["comparison"]:
         messages.say(verdict(summary["comparison"]))
+    if summary.get("together"):
+        messages.say(verdict_of_both(summary["together"]))
 
 
 def verdict(comparison: Mapping[str, Any]) -> str:
@@ -64,6 +68,21 @@ def verdict(comparison: Mapping[str, Any]) -> str:
         f"The network is not clearly ahead of the baseline: {interval}; {accuracy}. With so few "
         "texts this may be chance."
     )
+
+
+def verdict_of_both(together: Mapping[str, Any]) -> str:
+    """Whether network and baseline together are better than each, in plain words."""
+    said: dict[str, list[str]] = {}
+    for name, comparison in together["ahead_of"].items():
+        found = comparison["macro_f1"]
+        low, high = found["low"], found["high"]
+        how = "ahead of" if low > 0 else "BEHIND" if high < 0 else "not clearly ahead of"
+        said.setdefault(how, []).append(
+            f"the {name} ({100 * found['difference']:+.1f} points of macro F1, "
+            f"{comparison['level']:.0%} interval {100 * low:+.1f} to {100 * high:+.1f})"
+        )
+    parts = [f"{how} {' and '.join(names)}" for how, names in said.items()]
+    return f"Both together (charlm classify --together) are {', '.join(parts)}."
 
 
 def _show_classes(messages: Messages, per_class: Mapping[str, Any]) -> None:

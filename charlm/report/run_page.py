@@ -16,7 +16,8 @@ from charlm.run_story import RunStory
 if TYPE_CHECKING:
     from charlm.evaluation.looking import Look
 
-_PARTS = ("valid", "test", "baseline")
+_PARTS = ("valid", "test", "baseline", "together")
+_NOT_FIGURES = ("per_class", "weights", "ahead_of")
 _CLASS_FIGURES = ("n", "precision", "recall", "f1")
 
 
@@ -59,7 +60,9 @@ def _reached(summary: Mapping[str, Any] | None) -> str:
         if isinstance(value, int | float | str) and key != "run"
     }
     parts = {name: found for name in _PARTS if isinstance(found := summary.get(name), Mapping)}
-    keys = dict.fromkeys(key for found in parts.values() for key in found if key != "per_class")
+    keys = dict.fromkeys(
+        key for found in parts.values() for key in found if key not in _NOT_FIGURES
+    )
     rows = [(key, *(found.get(key) for found in parts.values())) for key in keys]
     return section(title, *([table(("", *parts), rows)] if parts else []), pairs(course))
 

@@ -10,6 +10,7 @@ and that of a classifier also
 wrong_answers.jsonl    confusion.svg    reliability.svg    (and .png)
 language_model/, second_language_model/   what it began with: runs of their own
 learning_curve/   what it comes to with fewer labels; mode 0700
+together/      its baseline, and how much that counts beside the network; mode 0700
 """
 
 import contextlib
@@ -24,22 +25,17 @@ from typing import Any, Self
 from charlm.errors import CharlmError, MachineError, RunError, UsageError
 from charlm.runs.lock import LOCK_FILE, RunLock, is_marked
 from charlm.runs.manifest import (
-    MANIFEST,
-    describe,
-    is_plain_name,
-    manifest_bytes,
     read_files,
     read_manifest,
+    write_folder,
 )
 from charlm.storage.atomic import (
     fsync_folder,
     is_stale_partial,
     machine_errors,
     partial_path,
-    place_folder,
     remove,
     write_atomically,
-    write_new,
 )
 from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular, read_text
 
@@ -52,7 +48,7 @@ _OF_CLASSIFIERS = (
 )  # fmt: skip
 _FILES = ("metrics.jsonl", "summary.json", "config.toml", *_OF_CLASSIFIERS)
 _FOLDERS = (
-    "checkpoints", "tokenizer", "cache", "samples", "tensorboard", "learning_curve",
+    "checkpoints", "tokenizer", "cache", "samples", "tensorboard", "learning_curve", "together",
     *LANGUAGE_MODELS,
 )  # fmt: skip
 _MADE_AT_ONCE = ("checkpoints", "cache", "samples")
@@ -77,6 +73,7 @@ class RunDirectory:
         self.samples = path / "samples"
         self.tensorboard = path / "tensorboard"
         self.learning_curve = path / "learning_curve"
+        self.together = path / "together"
 
     @classmethod
     def create(cls, path: str | Path, force: bool = False, prepared: Path | None = None) -> Self:
@@ -171,26 +168,23 @@ class RunDirectory:
 
         `files`: plain name -> content, as `Tokenizer.to_files` gives. Raises MachineError.
         """
-        assert all(is_plain_name(name) and name != MANIFEST for name in files), sorted(files)
-        entries = {name: describe(content) for name, content in files.items()}
-        temporary = partial_path(self.tokenizer)
-        with machine_errors(self.tokenizer, "write"):
-            remove(temporary)
-            try:
-                os.mkdir(temporary)
-                for name, content in files.items():
-                    write_new(temporary / name, content)
-                write_new(temporary / MANIFEST, manifest_bytes("tokenizer", entries))
-                remove(self.tokenizer)
-                place_folder(temporary, self.tokenizer)
-            finally:
-                with contextlib.suppress(OSError):
-                    remove(temporary)
+        write_folder(self.tokenizer, "tokenizer", files)
 
     def read_tokenizer(self) -> dict[str, bytes]:
         """The tokenizer's files, verified against their hashes; RunError naming the file."""
         require_folder(self.tokenizer)
         return read_files(self.tokenizer, read_manifest(self.tokenizer, "tokenizer"))
+
+    def write_together(self, files: Mapping[str, bytes]) -> None:
+        """Stores the words' model of a classifier as the tokenizer; it holds words of the text."""
+        write_folder(self.together, "together", files, 0o700)
+
+    def read_together(self) -> dict[str, bytes]:
+        """Its files, verified against their hashes; none where it was not kept. RunError."""
+        if not os.path.lexists(self.together):
+            return {}
+        require_folder(self.together)
+        return read_files(self.together, read_manifest(self.together, "together"))
 
     def read_summary(self) -> dict[str, Any] | None:
         """`summary.json`, None if the run has not ended; RunError if it is damaged."""
@@ -200,8 +194,9 @@ class RunDirectory:
 
     def remove_summary(self) -> None:
         """The run goes on: what was written at its end is no longer true."""
-        with machine_errors(self.summary_path, "remove"):
-            remove(self.summary_path)
+        for path in (self.summary_path, self.together):
+            with machine_errors(path, "remove"):
+                remove(path)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Puts `summary.json` on disk; MachineError. ValueError for NaN and infinity."""

@@ -2,7 +2,7 @@
 
 A safetensors file: the weights; and in its metadata the configuration of the model, the
 tokenizer's files, and a hash over the whole file. Nothing of the text, the optimiser or
-the place it came from.
+the place it came from; files that were asked to go along are tensors of bytes.
 """
 
 import base64
@@ -11,9 +11,11 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from charlm import __version__
 from charlm.errors import RunError, UsageError
@@ -34,6 +36,7 @@ from charlm.storage.reading import (
 
 _HASH = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _NO_HASH = b"0" * 64
+_ALONG = "along/"
 _PICKLE_SUFFIXES = {".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt"}
 
 
@@ -42,7 +45,7 @@ class StoredModel:
     """A model as it is stored, of a run (`kind` "run") or of an exported file ("file").
 
     `config`: of a run the parsed config.toml, of a file what was given to `export_run`.
-    `state`: of a run the checkpoint's, of a file empty.
+    `state`: of a run the checkpoint's, of a file empty. `along`: of a file what went along.
     """
 
     kind: Literal["run", "file"]
@@ -52,6 +55,7 @@ class StoredModel:
     step: int
     path: Path
     state: dict[str, Any]
+    along: dict[str, bytes] = field(default_factory=dict)
 
 
 def read_model(path: str | Path, which: str | int = "best-else-last") -> StoredModel:
@@ -77,11 +81,13 @@ def export_run(
     out_file: str | Path,
     config: Mapping[str, Any],
     which: str | int = "best-else-last",
+    along: Mapping[str, bytes] | None = None,
 ) -> None:
     """Writes checkpoint `which` of a run to one file, in place of what it held.
 
     `config`: what the reader needs to build model and tokenizer, as JSON allows it; the
-    caller keeps paths and the corpus out of it. The same run gives the same bytes.
+    caller keeps paths and the corpus out of it. `along`: files by plain names that go with it.
+    The same run gives the same bytes.
     Raises RunError if the run is damaged, UsageError if `out_file` cannot be a file,
     MachineError if the disk fails.
     """
@@ -102,7 +108,10 @@ def export_run(
         "step": str(found.step),
         "tokenizer": json.dumps(tokenizer, sort_keys=True),
     }
-    raw = _with_metadata(encode(found.groups["weights"]), metadata)
+    files = {
+        _ALONG + name: np.frombuffer(content, np.uint8) for name, content in (along or {}).items()
+    }
+    raw = _with_metadata(encode(found.groups["weights"] | files), metadata)
     at = _HASH.search(raw)
     assert at is not None
     write_atomically(target, [raw[: at.start(1)], sha256(raw).encode(), raw[at.end(1) :]])
@@ -149,7 +158,18 @@ def _read_export(path: Path) -> StoredModel:
         raise damaged(path, "has no configuration, tokenizer and step") from error
     if not all(is_plain_name(name) for name in files):
         raise damaged(path, "has a tokenizer file with no plain name")
-    return StoredModel("file", config, files, decode(raw, path), step, path, {})
+    tensors = decode(raw, path)
+    along = {
+        name.removeprefix(_ALONG): tensors.pop(name)
+        for name in list(tensors)
+        if name.startswith(_ALONG)
+    }
+    if not all(
+        is_plain_name(name) and content.dtype == np.uint8 for name, content in along.items()
+    ):
+        raise damaged(path, "has a file with no plain name, or not of bytes")
+    contents = {name: content.tobytes() for name, content in along.items()}
+    return StoredModel("file", config, files, tensors, step, path, {}, contents)
 
 
 def _refuse_other_kinds(path: Path, start: bytes) -> None:

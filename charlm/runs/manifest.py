@@ -4,6 +4,7 @@ A manifest is written last, so a folder with one is whole; and it is read first,
 byte of a damaged or exchanged file is parsed. It carries a hash of itself.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,13 @@ from typing import Any
 
 from charlm import __version__
 from charlm.errors import CharlmError, RunError
+from charlm.storage.atomic import (
+    machine_errors,
+    partial_path,
+    place_folder,
+    remove,
+    write_new,
+)
 from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular
 
 MANIFEST = "manifest.json"
@@ -59,6 +67,28 @@ def manifest_bytes(kind: str, files: Mapping[str, Mapping[str, Any]], **fields: 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def write_folder(folder: Path, kind: str, files: Mapping[str, bytes], mode: int = 0o777) -> None:
+    """Stores files with their hashes in place of what `folder` was, all or none of them.
+
+    `files`: plain name -> content. Raises MachineError.
+    """
+    assert all(is_plain_name(name) and name != MANIFEST for name in files), sorted(files)
+    entries = {name: describe(content) for name, content in files.items()}
+    temporary = partial_path(folder)
+    with machine_errors(folder, "write"):
+        remove(temporary)
+        try:
+            os.mkdir(temporary, mode)
+            for name, content in files.items():
+                write_new(temporary / name, content)
+            write_new(temporary / MANIFEST, manifest_bytes(kind, entries))
+            remove(folder)
+            place_folder(temporary, folder)
+        finally:
+            with contextlib.suppress(OSError):
+                remove(temporary)
 
 
 def check_format(found: Mapping[str, Any], kind: str, path: Path) -> None:

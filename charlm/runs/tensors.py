@@ -24,6 +24,9 @@ _DTYPES = {
     "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
 }  # fmt: skip
 _MOST_AXES = 8
+OTHER_CONFIGURATION = (
+    "The weights do not belong to this configuration. Use the run's own config.toml."
+)
 
 
 def encode(tensors: Mapping[str, NDArray[Any]]) -> bytes:
@@ -114,12 +117,12 @@ def check_tensors(
     tensors: Mapping[str, NDArray[Any]],
     expected: Mapping[str, tuple[tuple[int, ...], DTypeLike]],
     where: str | Path,
+    hint: str = OTHER_CONFIGURATION,
 ) -> None:
     """Raises RunError unless exactly the tensors of `expected` are there.
 
     `expected`: name -> (shape, dtype); `where`: the file or run that the message names.
     """
-    hint = "The weights do not belong to this configuration. Use the run's own config.toml."
     for name in expected.keys() - tensors.keys():
         raise RunError(f"{where}: tensor {name!r} is missing", hint)
     for name in tensors.keys() - expected.keys():

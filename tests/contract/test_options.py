@@ -78,7 +78,7 @@ MORE = {
     "score": "--encoding --errors --precision --threads --device --kernel --dynamic --cache "
     f"{_ADAPTING}",
     "info": "",
-    "export": "",
+    "export": "--together",
     "finetune-classify": "-o --out --dry-run --csv --tsv --jsonl --valid-fraction --test-fraction "
     "--encoding --errors --tokenizer --vocab-size --min-count --word-split --word-oov --lowercase "
     "--no-lowercase --lm-lr --unfreeze-every --lm-loss --no-bidirectional --steps --patience "
@@ -87,7 +87,8 @@ MORE = {
     "--inter-layer-dropout --temporal-dropout --temporal-dropout-kind --temporal-dropout-mask "
     "--output-dropout --weight-decay --last-hidden-size --bias --no-bias --forget-bias --context "
     "--direction",
-    "classify": "--tsv --no-header --encoding --errors --precision --threads --device --kernel",
+    "classify": "--tsv --no-header --together --encoding --errors --precision --threads --device "
+    "--kernel",
     "embed": "-o --out --pooling --encoding --errors --precision --threads --device --kernel",
     "plot": "--out -o",
     "compare": "--out -o",

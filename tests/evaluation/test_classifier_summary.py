@@ -11,7 +11,7 @@ from scipy.special import softmax
 from charlm.evaluation.calibration import expected_calibration_error, fit_temperature
 from charlm.evaluation.classification import figures, paired_bootstrap
 from charlm.evaluation.classifier_summary import Answered, classifier_summary
-from charlm.evaluation.tfidf_baseline import baseline_probabilities
+from charlm.evaluation.tfidf_baseline import fit_baseline
 from charlm.evaluation.wrong_answers import FILE, write_wrong_answers, wrong_answers
 
 CLASSES = ["a", "b", "c"]
@@ -30,9 +30,11 @@ def part(n: int, seed: int) -> Answered:
 def summary(valid: Answered, test: Answered, **options: Any) -> dict[str, Any]:
     train = part(120, 1)
     chosen: dict[str, Any] = {"baseline": True, "class_weights": "none", "seed": 1, **options}
-    return classifier_summary(
+    found, kept = classifier_summary(
         train.texts, train.labels, {"valid": valid, "test": test}, CLASSES, **chosen
     )
+    assert (kept is None) == (found["baseline"] is None)
+    return found
 
 
 def test_figures_are_at_the_temperature_of_the_validation_texts() -> None:
@@ -40,10 +42,10 @@ def test_figures_are_at_the_temperature_of_the_validation_texts() -> None:
     found = summary(valid, test)
     temperature = fit_temperature(valid.logits, valid.labels)
     p = softmax(test.logits / temperature, axis=1)
-    theirs = baseline_probabilities(
-        part(120, 1).texts, part(120, 1).labels, test.texts, 3, "none", 1,
-        (valid.texts, valid.labels),
-    )  # fmt: skip
+    words = fit_baseline(
+        part(120, 1).texts, part(120, 1).labels, 3, "none", 1, (valid.texts, valid.labels)
+    )
+    theirs = words.probabilities(test.texts)
     assert found["temperature"] == temperature
     assert found["test"]["nats"] == pytest.approx(figures(test.labels, p, CLASSES)["nats"])
     assert found["valid"]["n"] == 60 and found["test"]["n"] == found["baseline"]["n"] == 80
@@ -58,6 +60,44 @@ def test_figures_are_at_the_temperature_of_the_validation_texts() -> None:
     json.dumps(found, allow_nan=False)
 
 
+def blind(n: int, seed: int) -> Answered:
+    """Texts of whose three classes the words tell 0 from the others, and the logits 2."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(3, size=n)
+    texts = [f"{' '.join(draw.choice(WORDS[2:], 4))} {WORDS[int(k > 0)]}" for k in labels]
+    logits = draw.standard_normal((n, 3)) + 6 * np.outer(labels == 2, [0, 0, 1])
+    logits -= 6 * np.outer(labels != 2, [0, 0, 1])
+    return Answered(texts, labels, logits)
+
+
+def test_what_each_of_them_misses_they_know_together() -> None:
+    train, valid, test = blind(200, 1), blind(100, 2), blind(120, 3)
+    found, kept = classifier_summary(
+        train.texts, train.labels, {"valid": valid, "test": test}, CLASSES,
+        baseline=True, class_weights="none", seed=1,
+    )  # fmt: skip
+    together = found["together"]
+    assert together["accuracy"] > 0.95 and together["n"] == 120
+    assert max(found[name]["accuracy"] for name in ("test", "baseline")) < 0.85
+    assert kept is not None
+    assert together["weights"] == {"network": kept.weights[0], "baseline": kept.weights[1]}
+    answers = kept.probabilities(test.logits, test.texts).argmax(1)
+    for name, alone in (
+        ("network", test.logits.argmax(1)),
+        ("baseline", kept.words.probabilities(test.texts).argmax(1)),
+    ):
+        wanted = paired_bootstrap(test.labels, answers, alone, 1)
+        assert together["ahead_of"][name] == wanted and wanted["macro_f1"]["low"] > 0
+    json.dumps(found, allow_nan=False)
+    # Without validation texts the halves are kept, and nothing is said of them.
+    nothing = Answered([], np.zeros(0, int), np.zeros((0, 3)))
+    found, kept = classifier_summary(
+        train.texts, train.labels, {"valid": nothing, "test": test}, CLASSES,
+        baseline=True, class_weights="none", seed=1,
+    )  # fmt: skip
+    assert found["together"] is None and kept is not None and kept.weights == (0.5, 0.5)
+
+
 def test_without_test_texts_the_validation_texts_are_measured() -> None:
     nothing = Answered([], np.zeros(0, int), np.zeros((0, 3)))
     found = summary(part(60, 2), nothing)
@@ -65,17 +105,18 @@ def test_without_test_texts_the_validation_texts_are_measured() -> None:
     assert found["baseline"]["n"] == 60 and found["calibration"]["part"] == "valid"
     # The penalty was not chosen on what is measured.
     train, valid = part(120, 1), part(60, 2)
-    usual = baseline_probabilities(train.texts, train.labels, valid.texts, 3, "none", 1)
+    usual = fit_baseline(train.texts, train.labels, 3, "none", 1).probabilities(valid.texts)
     assert found["baseline"] == figures(valid.labels, usual, CLASSES)
+    assert found["together"] is None  # it would be measured on what its weights were fitted on
     assert summary(nothing, nothing) == {
         "temperature": 1.0,
-        **dict.fromkeys(("valid", "test", "baseline", "calibration", "comparison")),
+        **dict.fromkeys(("valid", "test", "baseline", "calibration", "comparison", "together")),
     }
 
 
 def test_without_a_baseline_there_is_nothing_to_compare() -> None:
     found = summary(part(60, 2), part(80, 3), baseline=False)
-    assert found["baseline"] is None and found["comparison"] is None
+    assert found["baseline"] is found["comparison"] is found["together"] is None
     assert found["test"]["n"] == 80
 
 

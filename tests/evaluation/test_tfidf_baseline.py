@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlm.evaluation.tfidf_baseline import baseline_probabilities
+from charlm.evaluation.tfidf_baseline import fit_baseline
 
 WORDS = ["pain", "rest", "tea", "ward", "water", "sleep"]
 
@@ -23,6 +23,12 @@ def written(n: int, classes: int, seed: int) -> tuple[list[str], Any]:
 
 def accuracy(probabilities: Any, labels: Any) -> float:
     return float((probabilities.argmax(1) == labels).mean())
+
+
+def baseline_probabilities(
+    texts: Any, labels: Any, others: Any, n_classes: int, weights: str, seed: int, valid: Any = None
+) -> Any:
+    return fit_baseline(texts, labels, n_classes, weights, seed, valid).probabilities(others)
 
 
 def test_it_learns_what_one_word_tells() -> None:

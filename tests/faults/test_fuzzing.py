@@ -13,15 +13,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import charlm
 from charlm import api
-from charlm.classifying import labelled_cache
+from charlm.classifying import kept_words, labelled_cache
 from charlm.classifying.loaded import network_of
 from charlm.errors import DataError, RunError, UsageError
+from charlm.evaluation.tfidf_baseline import fit_baseline
+from charlm.evaluation.together import Together
 from charlm.precedence import build, read_toml
 from charlm.runs import manifest
 from charlm.runs.checkpoint import load
@@ -118,6 +121,14 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     def read_export(raw: bytes) -> None:
         network_of(read_model(write(file, raw))).check()
 
+    def read_words(name: str) -> Callable[[bytes], None]:
+        def read(raw: bytes) -> None:
+            found = kept_words.together_from(words | {name: raw}, 2, folder)
+            p = found.probabilities(np.array([[1.0, -1.0]]), ["a valve, the knee"])
+            assert np.isfinite(p).all() and abs(p.sum() - 1) < 1e-9
+
+        return read
+
     def read_tokenizer(kind: str) -> Callable[[bytes], None]:
         files = tokenizer_of(kind).to_files()
 
@@ -154,6 +165,8 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     labelled_cache.write_texts(
         division, folder / "labelled", model.tokenizer, False, lambda _: None, lambda _: None
     )
+    counted = fit_baseline(["the knee", "a valve"] * 2, np.array([0, 1] * 2), 2, "none", 1)
+    words = kept_words.files_of(Together(counted, (0.6, 0.5)))
     labels = folder / "labelled" / labelled_cache.LABELS
     labels_raw = labels.read_bytes()
     text = "the patient\r\ncame\0 to ward é 😀\n\n".encode()
@@ -200,6 +213,12 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             near(labels_raw) | near_tree(json.loads(labels_raw)).map(sealed_labels),
             RunError,
         ),
+        "words' terms": Reader(
+            read_words(kept_words.TERMS), near(words[kept_words.TERMS]), RunError
+        ),
+        "words' numbers": Reader(
+            read_words(kept_words.NUMBERS), near(words[kept_words.NUMBERS]), RunError
+        ),
         "text": Reader(text_of, near(text), DataError),
         "lines": Reader(lines_of, near(text), DataError),
         "prompt": Reader(
@@ -216,8 +235,8 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 NAMES = [
     "manifest", "sealed manifest", "JSON", "TOML", "configuration", "metrics", "tensors",
-    "exported model", "sealed configuration", "sealed tokenizer", "token cache", "labels", "text",
-    "lines",
+    "exported model", "sealed configuration", "sealed tokenizer", "token cache", "labels",
+    "words' terms", "words' numbers", "text", "lines",
     "prompt", "CSV", "TSV", "JSONL", *(f"tokenizer {kind}" for kind in charlm.registry.TOKENIZERS),
 ]  # fmt: skip
 

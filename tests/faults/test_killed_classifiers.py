@@ -55,6 +55,7 @@ def result(run):
             if link == "best":
                 files = [file for file in files if file.name == "weights.safetensors"]
             found[f"{name} {link}"] = [file.read_bytes() for file in files]
+    found["together"] = {path.name: path.read_bytes() for path in (run / "together").iterdir()}
     found["wrong"] = (run / "wrong_answers.jsonl").read_text()
     return found
 
@@ -82,6 +83,10 @@ KILLS = [
     pytest.param(STEP, LM_STEPS + 10, LM_STEPS, 9, id="all learn"),
     pytest.param("charlm.classifying.assembly:logits_of", 2, LM_STEPS, 7, id="evaluating"),
     pytest.param("charlm.classifying.finish:classifier_summary", 1, LM_STEPS, STEPS, id="figures"),
+    pytest.param("charlm.classifying.finish:files_of", 1, LM_STEPS, STEPS, id="words"),
+    pytest.param(
+        "charlm.runs.directory:RunDirectory.write_summary", 2, LM_STEPS, STEPS, id="summary"
+    ),
 ]
 
 

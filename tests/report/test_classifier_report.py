@@ -10,7 +10,7 @@ import pytest
 from charlm.evaluation.calibration import calibration_figures, probabilities_at
 from charlm.evaluation.classification import figures, paired_bootstrap
 from charlm.report.classifier_pictures import confusion_matrix, write_classifier_pictures
-from charlm.report.classifier_tables import show_classifier, verdict
+from charlm.report.classifier_tables import show_classifier, verdict, verdict_of_both
 from charlm.report.console import Messages
 from report.pictures import curves, read, texts
 
@@ -54,6 +54,42 @@ def test_network_and_baseline_stand_side_by_side(
     assert f"off by {found['calibration']['after']:.3f}" in err
     assert "The network LOSES to the baseline by" in err
     assert shown(capsys, found, quiet=True) == ""
+
+
+def test_both_together_have_a_column_and_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    found = summary(3)
+    assert "together" not in shown(capsys, found)
+    found["together"] = found["test"] | {
+        "accuracy": 0.123,
+        "ahead_of": dict.fromkeys(("network", "baseline"), found["comparison"]),
+    }
+    err = shown(capsys, found)
+    assert "both together, test" in err
+    assert re.search(
+        rf"accuracy {found['test']['accuracy']:.3f} +{found['baseline']['accuracy']:.3f} +0\.123",
+        re.sub(r"(accuracy) +", r"\1 ", err),
+    )
+    assert err.count("Both together (charlm classify --together) are BEHIND the network (") == 1
+
+
+@pytest.mark.parametrize(
+    ("network", "baseline", "words"),
+    [
+        ((0.01, 0.05), (0.02, 0.06), r"are ahead of the network \(.* and the baseline \(.*\)\.$"),
+        ((0.01, 0.05), (-0.01, 0.03), r"ahead of the network \(.*, not clearly ahead of the base"),
+        ((-0.05, -0.01), (-0.01, 0.03), r"BEHIND the network \(-3\.0 p.* -5\.0 to -1\.0\), not c"),
+    ],
+)
+def test_whether_both_are_better_is_plain(network: Any, baseline: Any, words: str) -> None:
+    ahead = {
+        name: {"level": 0.95, "macro_f1": {"difference": sum(span) / 2, "low": span[0],
+                                           "high": span[1]}}
+        for name, span in (("network", network), ("baseline", baseline))
+    }  # fmt: skip
+    assert re.search(words, verdict_of_both({"ahead_of": ahead}))
 
 
 def test_of_many_classes_the_worst_are_shown(

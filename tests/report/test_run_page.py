@@ -152,14 +152,18 @@ def test_a_classifier_has_its_own_sections(tmp_path: Path) -> None:
     }
     figures = {"accuracy": 0.6, "macro_f1": 0.57, "nats": 0.7, "n": 6, "per_class": per_class}
     summary = {"run": "x", "classes": [EVIL, "b"], "n_train": 9, "seconds": 1.0, "valid": None,
-               "test": figures, "baseline": None}  # fmt: skip
+               "test": figures, "baseline": None,
+               "together": figures | {"accuracy": 0.8125, "weights": {"network": 0.3125},
+                                      "ahead_of": {}}}  # fmt: skip
     records = [
         {"split": "valid", "step": n, "nats_per_text": 1 / n, "accuracy": n / 9} for n in (1, 2, 3)
     ]
     history = History(tmp_path, records, {"classifier": {"pooling": "concat"}}, summary)
     page = Page(run_page(RunStory(history, [], None, None)))
     assert "script" not in page.tags and EVIL in page.text
+    assert "0.3125" not in page.text and "ahead_of" not in page.text
     for wanted in (
+        "0.8125",
         "Class by class",
         "pooling",
         "0.57",

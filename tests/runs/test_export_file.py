@@ -52,6 +52,20 @@ def test_an_exported_file_holds_the_model_and_nothing_else(run: RunDirectory, ex
     assert str(run.path).encode() not in raw and b"loss" not in raw and b"embedding.m" not in raw
 
 
+def test_files_go_along_byte_by_byte(run: RunDirectory, exported: Path):
+    files = {"words.txt": "tea\nägg\n".encode(), "empty": b""}
+    export_run(run, exported, CONFIG, along=files)
+    found = read_model(exported)
+    assert found.along == files and found.weights.keys() == arrays(1)["weights"].keys()
+
+
+@pytest.mark.parametrize("name", ["along/../x", "along/", "along/a/b"])
+def test_a_file_that_goes_along_has_a_plain_name(run: RunDirectory, exported: Path, name: str):
+    export_run(run, exported, CONFIG, along={name.removeprefix("along/"): b"x"})
+    with pytest.raises(RunError, match="no plain name"):
+        read_model(exported)
+
+
 def test_a_run_reads_as_a_stored_model(run: RunDirectory):
     save(run, 110, arrays(2), {"a": 1})
     found = read_model(run.path)
