@@ -24,10 +24,12 @@ FOLDERS = (
     "generation",
     "generation/native",
     "evaluation",
+    "classifying",
     "report",
     "cli",
     "",
 )
+SCRIPTS = ("scripts/benchmarks", "scripts/clinical_notes", "scripts/public_corpora")
 
 
 def first_line(path: Path) -> str:
@@ -40,7 +42,7 @@ def table() -> str:
     """A Markdown table of charlm/ and scripts/."""
     lines = ["| file | what it is |", "|---|---|"]
     folders = [f"charlm/{name}".rstrip("/") for name in FOLDERS]
-    for folder in (*folders, "scripts", "scripts/benchmarks"):
+    for folder in (*folders, "scripts", *SCRIPTS):
         for path in sorted((ROOT / folder).glob("*.py")):
             said = first_line(path)
             if said and path.name != "__init__.py":
