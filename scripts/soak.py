@@ -24,6 +24,7 @@ from scipy.stats import theilslopes
 ROOT = Path(__file__).resolve().parents[1]
 NOTES = ROOT / "corpora" / "clinical_notes" / "train.txt"
 _EVERY = 0.5  # seconds between two looks at the memory
+_PARTS = 40
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,21 @@ class Course:
 
     @property
     def settled(self) -> list[tuple[float, float]]:
-        """The second half: in the first, libraries are loaded and buffers grow."""
+        """The least of each of _PARTS parts of the second half, and when it was.
+
+        In the first half libraries are loaded and buffers grow. What a batch or an evaluation
+        needs for a while comes and goes: what is left between them is what may leak.
+        """
         pairs = list(zip(self.seconds, self.mebibytes, strict=True))
-        return pairs[len(pairs) // 2 :]
+        half = pairs[len(pairs) // 2 :]
+        size = max(1, len(half) // _PARTS)
+        parts = [half[begin : begin + size] for begin in range(0, len(half), size)]
+        return [min(part, key=lambda pair: pair[1]) for part in parts]
 
     @property
     def slope(self) -> float:
-        """MiB a second: the median slope between two moments (Theil 1950, Sen 1968), which what
-        an evaluation needs for a while does not bend."""
+        """MiB a second: the median slope between two parts (Theil 1950, Sen 1968), which a long
+        evaluation at the end does not bend."""
         if len(self.settled) < 2:
             return 0.0
         seconds, mebibytes = zip(*self.settled, strict=True)

@@ -42,3 +42,11 @@ def test_what_an_evaluation_needs_at_the_end_is_no_slope(soak):
     seconds = [float(t) for t in range(200)]
     found = soak.Course("x", 0, seconds, [500.0 + 300 * (t > 180) for t in seconds])
     assert found.flat and found.slope == pytest.approx(0)
+
+
+def test_what_each_batch_needs_for_a_while_is_no_slope(soak):
+    seconds = [float(t) for t in range(800)]
+    busy = soak.Course("x", 0, seconds, [500.0 + 0.5 * t * (t % 7 > 0) for t in seconds])
+    assert busy.flat and busy.slope == pytest.approx(0)
+    leaking = soak.Course("x", 0, seconds, [500.0 + 0.5 * t + 300 * (t % 7 > 0) for t in seconds])
+    assert not leaking.flat and leaking.slope == pytest.approx(0.5, rel=0.1)
