@@ -34,7 +34,7 @@ demo: install ## train on the notes that come with charlm, write, point at what 
 	$(BIN)/charlm train --tokenizer word --minutes 0.5 --out runs/demo-words --force
 	$(BIN)/charlm finetune-classify runs/demo-words runs/demo-notes/train.csv --valid runs/demo-notes/valid.csv \
 		--test runs/demo-notes/test.csv --lm-epochs 0 --minutes 0.75 --out runs/demo-specialty --force
-	printf 'Painful knee after a fall.\nBlurred vision of the left eye.\n' | $(BIN)/charlm classify runs/demo-specialty -
+	printf 'Painful knee after a fall.\nCough and wheeze at night.\n' | $(BIN)/charlm classify runs/demo-specialty -
 	@echo
 	@echo "Your own text:  $(BIN)/charlm train mynotes.txt --out runs/mine"
 	@echo "                $(BIN)/charlm generate runs/mine \"The \""
