@@ -9,6 +9,7 @@ import errno
 import json
 import math
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from charlm.errors import MachineError, RunError
 TEXT_LIMIT = 16 * 1024 * 1024
 # Our own files nest five deep.
 DEPTH_LIMIT = 32
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 DAMAGED_HINT = "The file is damaged or was changed. Copy the run again, or restore a backup."
 
@@ -94,7 +96,8 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(raw: bytes, path: Path) -> dict[str, Any]:
-    """One JSON object, strictly: no duplicate keys, no NaN or infinity, depth <= DEPTH_LIMIT.
+    """One JSON object, strictly: no duplicate keys, NaN, infinity or lone surrogates, depth <=
+    DEPTH_LIMIT.
 
     `path` is the file that the message names. Raises RunError.
     """
@@ -123,17 +126,21 @@ def parse_json(raw: bytes, path: Path) -> dict[str, Any]:
 
 
 def _check_values(value: Any) -> None:
-    """Depth and finiteness; `1e999` is well-formed JSON and reads as infinity."""
+    """Depth, finiteness (`1e999` is well-formed JSON and reads as infinity), and strings that are
+    text (`"\\ud800"` is well-formed too)."""
     level = [value]
     for _ in range(DEPTH_LIMIT):
         deeper: list[Any] = []
         for item in level:
             if isinstance(item, dict):
+                deeper.extend(item)
                 deeper.extend(item.values())
             elif isinstance(item, list):
                 deeper.extend(item)
             elif isinstance(item, float) and not math.isfinite(item):
                 raise ValueError("a number is out of range")
+            elif isinstance(item, str) and _SURROGATE.search(item):
+                raise ValueError("a string holds a lone surrogate, which is not text")
         if not deeper:
             return
         level = deeper

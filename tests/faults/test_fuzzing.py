@@ -243,6 +243,11 @@ NAMES = [
 # Inputs that once made a reader fail otherwise.
 FOUND: dict[str, list[Any]] = {
     "configuration": [b"a = " + b"[" * 100_000],  # nested deeper than the parser's own stack
+    # Text that UTF-8 cannot hold, in a value and in a key.
+    "labels": [
+        rb'{"classes": ["a", "\ud800b"], "labels": {}, "rows": {}, "sha256": "", "format": 1}',
+        rb'{"classes": [], "labels": {"\ud800": []}, "rows": {}, "sha256": "", "format": 1}',
+    ],
 }
 
 
