@@ -39,8 +39,8 @@ def rate(optimizer: str, hidden: int) -> Choice:
     """--lr of the head, once the layers have their size.
 
     A step that moves each weight by eta moves what n units give by n times as much (muP: Yang et
-    al. 2021, table 3). On the embedded notes 128 units learn best at 0.03, 320 at 0.02, and on the
-    reports 512 at 0.005 (scripts/LOG.md).
+    al. 2021, table 3). Of the rates tried 0.03 was best with 128 units and 0.02 with 320 on the
+    embedded notes, 0.005 or less with 512 on the reports (scripts/LOG.md): one over H lies between.
     """
     if optimizer in ("sgd", "nt-asgd"):
         return Choice("optimisation.lr", _STEEPEST, f"of the head, with {optimizer}")

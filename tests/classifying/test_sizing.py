@@ -1,0 +1,14 @@
+"""What `auto` becomes for a classifier."""
+
+import pytest
+
+from charlm.classifying import sizing
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "hidden", "wanted"),
+    [("adamw", 512, 0.0059), ("adamw", 128, 0.023), ("adam", 16, 0.03), ("sgd", 512, 0.5)],
+)
+def test_the_rate_falls_with_the_hidden_units(optimizer, hidden, wanted):
+    found = sizing.rate(optimizer, hidden)
+    assert (found.key, found.value) == ("optimisation.lr", wanted)
