@@ -26,7 +26,7 @@ from charlm.settings import AUTO
 from charlm.storage.atomic import write_atomically
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
-from charlm.training import checkpointing, memory
+from charlm.training import checkpointing, memory, precision
 from charlm.training.averaging import Averages, rule_for
 from charlm.training.batches import StreamBatches
 from charlm.training.budget import Budget
@@ -105,6 +105,7 @@ class Assembly:
                 str(checkpoint.path),
             )
         require_device(o.device)
+        precision.whole_fp32()
         self.model = self._fresh_model()
         self.model.to(torch.device(o.device))
         self.model.kernel = o.kernel

@@ -1,7 +1,8 @@
 """Every random choice is drawn from (seed, step, place), so no generator state need be saved.
 
 A resumed run draws what the run never interrupted would have drawn, and what one place
-draws does not depend on what other places do.
+draws does not depend on what other places do. A GPU draws its own numbers: those of a CPU
+would have to be carried to it, which takes longer there than the step they are for.
 """
 
 import zlib
@@ -13,6 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch import device as Device
 
 
 @dataclass(frozen=True)
@@ -64,21 +66,27 @@ class Draws:
         """A NumPy generator of its own for `place`."""
         return np.random.Generator(np.random.Philox(self._sequence(place)))
 
-    def torch(self, place: str) -> "torch.Generator":
-        """A torch (CPU) generator of its own for `place`."""
+    def torch(self, place: str, device: "Device | str" = "cpu") -> "torch.Generator":
+        """A torch generator of its own for `place`."""
         import torch
 
         seed = int(self._sequence(place).generate_state(1, np.uint64)[0])
-        return torch.Generator().manual_seed(seed)
+        return torch.Generator(device).manual_seed(seed)
 
-    def uniform(self, place: str, shape: tuple[int, ...], streams: int | None = None) -> "Tensor":
+    def uniform(
+        self,
+        place: str,
+        shape: tuple[int, ...],
+        streams: int | None = None,
+        device: "Device | str" = "cpu",
+    ) -> "Tensor":
         """Numbers from [0, 1) in `shape`, whose axis `streams`, if any, counts streams."""
         import torch
 
-        generator = self.torch(place)
+        generator = self.torch(place, device)
         if streams is None or self.share is None:
-            return torch.rand(shape, generator=generator)
+            return torch.rand(shape, generator=generator, device=device)
         whole = [*shape]
         whole[streams] = self.share.total
-        drawn = torch.rand(whole, generator=generator)
+        drawn = torch.rand(whole, generator=generator, device=device)
         return drawn.narrow(streams, self.share.begin, len(self.share))

@@ -27,7 +27,7 @@ from charlm.saved_training import SavedTraining
 from charlm.settings import AUTO
 from charlm.text.text_ids import TextIds
 from charlm.text.tokenizers.base import Tokenizer
-from charlm.training import checkpointing, memory
+from charlm.training import checkpointing, memory, precision
 from charlm.training.averaging import Averages, rule_for
 from charlm.training.budget import Budget
 from charlm.training.classification import Classification
@@ -103,6 +103,7 @@ class ClassifierAssembly:
         if checkpoint is not None:
             weights = checkpoint.groups["weights"]
             checkpointing.check_weights(self.architecture, weights, str(checkpoint.path))
+        precision.whole_fp32()
         self.model = self._fresh_model().to(torch.device(o.device))
         self.precision = torch.bfloat16 if o.precision == "bf16" else torch.float32
         self.model.run_with(o.kernel, self.precision)

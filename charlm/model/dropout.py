@@ -79,7 +79,7 @@ def mask(
 
     streams: the axis that counts them, if there is one.
     """
-    kept = draws.uniform(place, shape, streams) >= p
+    kept = draws.uniform(place, shape, streams, like.device) >= p
     return (kept / (1.0 - p)).to(like)
 
 
@@ -142,7 +142,9 @@ def zoneout(
     return TemporalDrop(
         weight_hh,
         zone=tuple(
-            (draws.uniform(f"{place} {part}", shape, streams=1) < rates.temporal).to(weight_hh)
+            (draws.uniform(f"{place} {part}", shape, 1, weight_hh.device) < rates.temporal).to(
+                weight_hh
+            )
             for part in range(extent.state_parts)
         ),
     )

@@ -17,6 +17,7 @@ from charlm.model.legal import LegalTokens
 from charlm.model.softmax import Choice, restricted
 
 CHUNK_LOGITS = 2**22  # held at once: 16 MiB in fp32
+GPU_LOGITS = 2**26  # there each chunk costs the starting of its operations, and memory is plenty
 FEWEST_PLACES = 32  # of a chunk: the gradient of all weights is added up once in each
 
 
@@ -62,7 +63,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if wanted and not N:
             d_weight = torch.zeros_like(weight)
         dx = torch.empty_like(x)
-        rows = max(FEWEST_PLACES, CHUNK_LOGITS // K)
+        rows = max(FEWEST_PLACES, (GPU_LOGITS if x.is_cuda else CHUNK_LOGITS) // K)
         for begin in range(0, N, rows):
             part = slice(begin, begin + rows)
             products = x[part] @ narrow_weight.T

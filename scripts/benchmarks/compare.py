@@ -11,7 +11,8 @@ class Result:
     """What was measured, of both ways, and the ratio charlm / plain over the pairs of runs.
 
     A ratio above 1 is in charlm's favour, of rates and of seconds alike. `plain` and the
-    ratios are None where there is no plain way.
+    ratios are None where there is no plain way. `share`: charlm's, of the rate of a large matrix
+    product that was measured in between, None where that says nothing.
     """
 
     what: str
@@ -21,6 +22,7 @@ class Result:
     ratio: float | None = None
     ratio_least: float | None = None
     ratio_most: float | None = None
+    share: float | None = None
 
 
 def compare(

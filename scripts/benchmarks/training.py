@@ -1,14 +1,16 @@
-"""A whole training step, against the plain PyTorch way."""
+"""A whole training step, against the plain PyTorch way, on a CPU or a GPU."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from benchmarks.compare import Result, compare
+from benchmarks.compare import Result, compare, seconds
 from benchmarks.plain import CELLS, PlainModel, detached
 from charlm.draws import Draws
+from charlm.model.cells.base import make_cell
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture, LanguageModel
 from charlm.text.tokenizers.base import Grammar
@@ -21,14 +23,23 @@ from charlm.training.step import gradient, update
 
 Step = Callable[[int], None]  # a training step, by its number
 
+# Of the product that the share is of: on each kind of device large enough to be its fastest.
+_PRODUCT = {"cpu": 2048, "cuda": 8192}
+_PRODUCT_TRIES = 5
 
-def rows(quick: bool) -> Iterator[Result]:
+
+def rows(quick: bool, device: str = "cpu") -> Iterator[Result]:
     """Every figure of this kind."""
     steps, n = (2, 3) if quick else (4, 7)
-    yield training_step("lstm", 1, 384, 65, 32, 32, 4 * steps, n)
+    if device == "cuda":
+        steps *= 4
+    yield training_step("lstm", 1, 384, 65, 32, 32, 4 * steps, n, device)
     for cell in CELLS:
-        yield training_step(cell, 2, 512, 65, 64, 64, steps, n)
-    yield training_step("lstm", 2, 200, 33_278, 20, 35, steps, n)
+        yield training_step(cell, 2, 512, 65, 64, 64, steps, n, device)
+    yield training_step("lstm", 2, 200, 33_278, 20, 35, steps, n, device)
+    if device == "cuda":
+        yield training_step("lstm", 2, 1024, 65, 256, 128, steps, n, device)
+        yield training_step("lstm", 3, 1152, 33_278, 80, 70, steps, n, device)
 
 
 def free_grammar(vocabulary: int) -> Grammar:
@@ -42,25 +53,56 @@ def free_grammar(vocabulary: int) -> Grammar:
 
 
 def training_step(
-    cell: str, layers: int, hidden: int, vocabulary: int, batch: int, bptt: int, steps: int, n: int
+    cell: str,
+    layers: int,
+    hidden: int,
+    vocabulary: int,
+    batch: int,
+    bptt: int,
+    steps: int,
+    n: int,
+    device: str = "cpu",
 ) -> Result:
     """A whole step: forward, backward, clipping, update; locked and recurrent dropout on."""
     shape = Shape(cell, layers, hidden, vocabulary, batch, bptt)
-    step, plain_step = our_step(shape), their_step(shape)
-
+    step, plain_step = our_step(shape, device), their_step(shape, device)
+    before = product_rate(device)
     what = f"training step, {cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}"
-    return compare(
-        what, "tokens/s", steps * batch * bptt, some(step, steps), some(plain_step, steps), n,
-        ready=ready(step),
+    found = compare(
+        what, "tokens/s", steps * batch * bptt,
+        some(step, steps, device), some(plain_step, steps, device), n, ready=ready(step),
     )  # fmt: skip
+    rate = max(before, product_rate(device))
+    return replace(found, share=found.charlm * shape.operations / rate)
 
 
-def some(step: Step, steps: int) -> Callable[[], None]:
+def product_rate(device: str) -> float:
+    """Operations a second of a large matrix product, in the precision that training takes."""
+    dtype = torch.bfloat16 if precision.probe(device).best == "bf16" else torch.float32
+    n = _PRODUCT[device]
+    a = torch.randn(n, n, generator=torch.Generator().manual_seed(0)).to(device, dtype)
+
+    def run() -> None:
+        a @ a
+        synchronise(device)
+
+    run()
+    return 2 * n**3 / min(seconds(run) for _ in range(_PRODUCT_TRIES))
+
+
+def synchronise(device: str) -> None:
+    """Wait until a GPU has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def some(step: Step, steps: int, device: str = "cpu") -> Callable[[], None]:
     """So many steps, from number 0."""
 
     def run() -> None:
         for number in range(steps):
             step(number)
+        synchronise(device)
 
     return run
 
@@ -87,6 +129,12 @@ class Shape(NamedTuple):
     bptt: int
     cutoffs: tuple[int, ...] = ()  # of an adaptive softmax
 
+    @property
+    def operations(self) -> float:
+        """Of the matrix products for one token, there and back, with all logits."""
+        gates, one = make_cell(self.cell).gates, self.hidden
+        return 6.0 * one * (self.layers * gates * 2 * one + self.vocabulary)
+
     def batches(self) -> StreamBatches:
         """Windows of a text in which the n-th token is seen 1/n times as often as the first."""
         chances = 1 / np.arange(1, self.vocabulary + 1)
@@ -97,7 +145,7 @@ class Shape(NamedTuple):
         return StreamBatches(ids, begin, 0, grammar, self.batch, self.bptt, 0.0, 1)
 
 
-def our_step(shape: Shape) -> Step:
+def our_step(shape: Shape, device: str = "cpu") -> Step:
     """charlm's step number n."""
     cell, layers, hidden, vocabulary, *_, cutoffs = shape
     softmax = "adaptive" if cutoffs else "full"
@@ -105,8 +153,8 @@ def our_step(shape: Shape) -> Step:
         vocabulary, cell, layers, hidden, hidden, False, softmax=softmax, cutoffs=cutoffs
     )
     model = LanguageModel(architecture)
-    model.initialise("orthogonal", Draws(1, 0))
-    if precision.probe().best == "bf16":
+    model.initialise("orthogonal", Draws(1, 0)).to(device)
+    if precision.probe(device).best == "bf16":
         model.precision = torch.bfloat16
     rates = DropoutRates(input=0.2, inter_layer=0.2, output=0.2, temporal=0.2)
     task = LanguageModelling(model, shape.batches(), rates, 1)
@@ -120,16 +168,18 @@ def our_step(shape: Shape) -> Step:
     return step
 
 
-def their_step(shape: Shape) -> Step:
+def their_step(shape: Shape, device: str = "cpu") -> Step:
     """The plain way's step number n; the first begins anew."""
     model = PlainModel(shape.vocabulary, shape.hidden, shape.layers, shape.cell, shape.cutoffs)
+    model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     batches, carried = shape.batches(), [None]
 
     def step(number: int) -> None:
         window = batches.window(number)
         optimizer.zero_grad()
-        loss, state = model.loss(window.inputs, window.targets, carried[0] if number else None)
+        ids, targets = window.inputs.to(device), window.targets.to(device)
+        loss, state = model.loss(ids, targets, carried[0] if number else None)
         carried[0] = detached(state)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -138,16 +188,17 @@ def their_step(shape: Shape) -> Step:
     return step
 
 
-def profile() -> Iterator[tuple[str, str]]:
+def profile(device: str = "cpu") -> Iterator[tuple[str, str]]:
     """Where a step goes: a title and torch's table of its operations, for each network."""
     shapes = [Shape(cell, 2, 512, 65, 64, 64) for cell in CELLS]
     for shape in [*shapes, Shape("lstm", 2, 200, 33_278, 20, 35)]:
-        step = our_step(shape)
+        step = our_step(shape, device)
         step(0)
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        with torch.profiler.profile() as found:
             step(1)
+            synchronise(device)
         table = found.key_averages().table(
-            sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=36
+            sort_by=f"self_{device}_time_total", row_limit=15, max_name_column_width=36
         )
         cell, layers, hidden, vocabulary, batch, bptt, _ = shape
         yield f"{cell} {layers} x {hidden}, {batch} streams, T {bptt}, V {vocabulary:,}", table
