@@ -105,7 +105,7 @@ class Assembly:
                 str(checkpoint.path),
             )
         require_device(o.device)
-        precision.whole_fp32()
+        precision.exact_gpu()
         self.model = self._fresh_model()
         self.model.to(torch.device(o.device))
         self.model.kernel = o.kernel

@@ -152,6 +152,7 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
         )
     check_device(o.device)
     device = "cuda" if o.device != "cpu" and torch.cuda.is_available() else "cpu"
+    precision.exact_gpu()
     threads = o.threads
     if threads == AUTO:
         threads = precision.fastest_threads(precision.MOST_THREADS)

@@ -103,7 +103,7 @@ class ClassifierAssembly:
         if checkpoint is not None:
             weights = checkpoint.groups["weights"]
             checkpointing.check_weights(self.architecture, weights, str(checkpoint.path))
-        precision.whole_fp32()
+        precision.exact_gpu()
         self.model = self._fresh_model().to(torch.device(o.device))
         self.precision = torch.bfloat16 if o.precision == "bf16" else torch.float32
         self.model.run_with(o.kernel, self.precision)

@@ -6,7 +6,7 @@ from charlm.config import SETTINGS
 from charlm.errors import UsageError
 from charlm.model.language_model import LanguageModel
 from charlm.settings import BadValue
-from charlm.training.precision import MOST_THREADS, fastest_threads, whole_fp32
+from charlm.training.precision import MOST_THREADS, exact_gpu, fastest_threads
 
 
 def put_to_work(
@@ -42,5 +42,5 @@ def workplace(
         raise UsageError("--device cuda: there is no usable GPU here", "Leave it out.")
     # Figures are fp32 unless asked otherwise, so that they compare between machines.
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    whole_fp32()
+    exact_gpu()
     return torch.device("cuda" if device == "cuda" else "cpu"), dtype

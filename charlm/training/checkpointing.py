@@ -171,9 +171,14 @@ def _put_optimizer(
 ) -> None:
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
+    fused = [group["params"] for group in optimizer.param_groups if group.get("fused")]
+    in_one_pass = {id(parameter) for group in fused for parameter in group}
     for full_name, array in arrays.items():
         name, _, key = full_name.rpartition("/")
         parameter = parameters[name]
         tensor = torch.from_numpy(array)
-        # A step counter stays on the CPU; averages go where the weight is.
-        optimizer.state[parameter][key] = tensor.to(parameter.device) if array.shape else tensor
+        # Averages are where the weight is; a step counter too where one pass reads all, else on
+        # the CPU.
+        if array.shape or id(parameter) in in_one_pass:
+            tensor = tensor.to(parameter.device)
+        optimizer.state[parameter][key] = tensor

@@ -4,6 +4,7 @@ On server CPUs with bf16 units they run at four to five times the fp32 rate; on 
 library emulates them, several times slower than fp32. So it is tried.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 import torch
 
 MOST_THREADS = torch.get_num_threads()  # that the machine, or whoever set it, allows
-_STREAMS, _HIDDEN, _GATES = 32, 512, 4  # the shape of a recurrent product
+# Streams, hidden units and gates: the shape of a recurrent product. That of a GPU is larger, since
+# it does a small one in less time than it takes to start it, in either precision.
+_SHAPES = {"cpu": (32, 512, 4), "cuda": (256, 2048, 4)}
 _SECONDS = 0.03  # of each try: the whole probe stays under 0.3 s
 
 
@@ -44,8 +47,9 @@ class ProductRates:
 def probe(device: str = "cpu") -> ProductRates:
     """Measure both, interleaved and best of three, so that a busy moment does not decide."""
     generator = torch.Generator().manual_seed(0)
-    a = torch.randn(_STREAMS, _HIDDEN, generator=generator).to(device)
-    b = torch.randn(_HIDDEN, _GATES * _HIDDEN, generator=generator).to(device)
+    streams, hidden, gates = _SHAPES[device]
+    a = torch.randn(streams, hidden, generator=generator).to(device)
+    b = torch.randn(hidden, gates * hidden, generator=generator).to(device)
     narrow_a, narrow_b = a.bfloat16(), b.bfloat16()
     exact = narrow_a.float() @ narrow_b.float()
     error = ((narrow_a @ narrow_b).float() - exact).abs().max() / exact.abs().max()
@@ -57,10 +61,16 @@ def probe(device: str = "cpu") -> ProductRates:
     return ProductRates(rates["fp32"], rates["bf16"], bool(error <= 2**-8))
 
 
-def whole_fp32() -> None:
-    """From now on fp32 is fp32 on a GPU too: cuDNN rounds what its recurrent products read to the
-    10 bits of TF32 unless it is told not to. Products outside of cuDNN are whole as they are."""
+def exact_gpu() -> None:
+    """From now on fp32 is fp32 on a GPU too, and sums are taken in one order. To be called before
+    the first product there.
+
+    Unless it is told not to, cuDNN rounds what its recurrent products read to the 10 bits of TF32,
+    and several streams share a workspace in whatever order they come to it.
+    """
     torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.deterministic = True
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def fastest_threads(most: int) -> int:

@@ -25,12 +25,12 @@ from charlm.training.language_modelling import LanguageModelling
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 T, B, E, SIZES = 9, 4, 6, (16, 12)
-TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.15}
+TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 
 
 @pytest.fixture(autouse=True)
-def whole_fp32():
-    precision.whole_fp32()
+def exact_gpu():
+    precision.exact_gpu()
 
 
 def stack_of(cell, rates):
@@ -39,7 +39,7 @@ def stack_of(cell, rates):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in stack.parameters():
-            weight.normal_(0, 0.4, generator=generator)
+            weight.normal_(0, 0.25, generator=generator)
     return stack
 
 
@@ -135,6 +135,7 @@ TRAINING = {
     "hidden_size": 24, "embedding_size": 12, "layers": 2, "batch_size": 4, "bptt": 16, "seed": 3,
     "precision": "fp32", "threads": 1, "report_every": 5, "dropout": 0.0, "save_every": 0.0,
     "temporal_dropout": 0.0, "lr": 0.01, "eval_every": 10, "schedule": "constant",
+    "warmup_steps": 0, "reset_probability": 0.0,
 }  # fmt: skip
 
 
@@ -158,15 +159,12 @@ def test_a_run_learns_as_on_the_cpu(more, tiny_text, tmp_path):
     np.testing.assert_allclose(found, wanted, rtol=2e-3)
 
 
-def test_a_run_goes_on_where_it_stopped(tiny_text, tmp_path):
+def test_a_run_goes_on_where_it_stopped_exactly(tiny_text, tmp_path):
     more = TRAINING | {"device": "cuda", "dropout": 0.3, "temporal_dropout": 0.2, "ema": 0.9}
     charlm.train([tiny_text], tmp_path / "whole", steps=20, **more)
     charlm.train([tiny_text], tmp_path / "parts", steps=10, **more)
     charlm.train(out=tmp_path / "parts", resume=True, steps=20)
-    # Sums that many threads add up in any order differ in their last digits.
-    np.testing.assert_allclose(
-        reports(tmp_path / "parts")[-2:], reports(tmp_path / "whole")[-2:], rtol=1e-3
-    )
+    assert reports(tmp_path / "parts")[-2:] == reports(tmp_path / "whole")[-2:]
 
 
 def outputs(words, stdin=None):

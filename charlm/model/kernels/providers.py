@@ -35,17 +35,27 @@ def _lstm(
     bias_hh: Tensor,
 ) -> tuple[Tensor, State]:
     h, c = state
+    weights: tuple[Tensor, ...] = (weight_ih, weight_hh, bias_ih, bias_hh)
     if x.is_cuda:
         c = c.to(x.dtype)
+        weights = _in_one_piece(*weights)
     y, h, c = torch._VF.lstm(
         x,
         (h.to(x.dtype).unsqueeze(0), c.unsqueeze(0)),
-        (weight_ih, weight_hh, bias_ih, bias_hh),
+        weights,
         *_BEFORE,
         torch.is_grad_enabled(),
         *_AFTER,
     )
     return y, (h[0], c[0])
+
+
+def _in_one_piece(*weights: Tensor) -> tuple[Tensor, ...]:
+    """The same one behind the other in memory, as cuDNN wants them; else it warns, and puts them
+    so itself."""
+    whole = torch.cat([weight.flatten() for weight in weights])
+    parts = whole.split([weight.numel() for weight in weights])
+    return tuple(part.view_as(like) for part, like in zip(parts, weights, strict=True))
 
 
 def _one_state(name: str) -> Provider:
@@ -59,7 +69,7 @@ def _one_state(name: str) -> Provider:
         bias_ih: Tensor,
         bias_hh: Tensor,
     ) -> tuple[Tensor, State]:
-        weights = (weight_ih, weight_hh, bias_ih, bias_hh)
+        weights = _in_one_piece(weight_ih, weight_hh, bias_ih, bias_hh)
         h = state[0].to(x.dtype).unsqueeze(0)
         training = torch.is_grad_enabled()
         y, h = getattr(torch._VF, name)(x, h, weights, *_BEFORE, training, *_AFTER)
