@@ -16,6 +16,7 @@ from charlm.generation.generate import generate
 from charlm.generation.settings import GenerationSettings
 from charlm.loaded import Model
 from charlm.model.adaptive_softmax import AdaptiveSoftmax
+from charlm.model.kernels import libraries
 from charlm.model.language_model import LanguageModel
 from charlm.planning import architecture_of, rates_of
 from charlm.runs import checkpoint as checkpoints
@@ -26,7 +27,7 @@ from charlm.settings import AUTO
 from charlm.storage.atomic import write_atomically
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
-from charlm.training import checkpointing, memory, precision
+from charlm.training import checkpointing, memory
 from charlm.training.averaging import Averages, rule_for
 from charlm.training.batches import StreamBatches
 from charlm.training.budget import Budget
@@ -105,7 +106,7 @@ class Assembly:
                 str(checkpoint.path),
             )
         require_device(o.device)
-        precision.exact_gpu()
+        libraries.settle()
         self.model = self._fresh_model()
         self.model.to(torch.device(o.device))
         self.model.kernel = o.kernel

@@ -16,6 +16,7 @@ from charlm.errors import RunError, UsageError
 from charlm.model.cells.base import make_cell
 from charlm.model.cluster_ranks import unusual
 from charlm.model.dropout import DropoutRates
+from charlm.model.kernels import libraries
 from charlm.model.language_model import Architecture
 from charlm.precedence import Kind, stored_configuration
 from charlm.runs.directory import RunDirectory
@@ -152,7 +153,7 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
         )
     check_device(o.device)
     device = "cuda" if o.device != "cpu" and torch.cuda.is_available() else "cpu"
-    precision.exact_gpu()
+    libraries.settle()
     threads = o.threads
     if threads == AUTO:
         threads = precision.fastest_threads(precision.MOST_THREADS)

@@ -19,6 +19,7 @@ from charlm.evaluation.classification import figures
 from charlm.evaluation.reading_texts import logits_of, vectors_of
 from charlm.loaded import Model
 from charlm.model.classifier import Classifier
+from charlm.model.kernels import libraries
 from charlm.planning import rates_of
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory
@@ -27,7 +28,7 @@ from charlm.saved_training import SavedTraining
 from charlm.settings import AUTO
 from charlm.text.text_ids import TextIds
 from charlm.text.tokenizers.base import Tokenizer
-from charlm.training import checkpointing, memory, precision
+from charlm.training import checkpointing, memory
 from charlm.training.averaging import Averages, rule_for
 from charlm.training.budget import Budget
 from charlm.training.classification import Classification
@@ -103,7 +104,7 @@ class ClassifierAssembly:
         if checkpoint is not None:
             weights = checkpoint.groups["weights"]
             checkpointing.check_weights(self.architecture, weights, str(checkpoint.path))
-        precision.exact_gpu()
+        libraries.settle()
         self.model = self._fresh_model().to(torch.device(o.device))
         self.precision = torch.bfloat16 if o.precision == "bf16" else torch.float32
         self.model.run_with(o.kernel, self.precision)

@@ -4,9 +4,10 @@ import torch
 
 from charlm.config import SETTINGS
 from charlm.errors import UsageError
+from charlm.model.kernels import libraries
 from charlm.model.language_model import LanguageModel
 from charlm.settings import BadValue
-from charlm.training.precision import MOST_THREADS, exact_gpu, fastest_threads
+from charlm.training.precision import MOST_THREADS, fastest_threads
 
 
 def put_to_work(
@@ -37,10 +38,10 @@ def workplace(
             entry.setting.read(value, entry.kind)
         except BadValue as error:
             raise UsageError(f"{name} is {value}; needed: {error}") from error
+    libraries.settle()
     torch.set_num_threads(fastest_threads(MOST_THREADS) if threads == "auto" else int(threads))
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: there is no usable GPU here", "Leave it out.")
     # Figures are fp32 unless asked otherwise, so that they compare between machines.
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    exact_gpu()
     return torch.device("cuda" if device == "cuda" else "cpu"), dtype

@@ -4,7 +4,6 @@ On server CPUs with bf16 units they run at four to five times the fp32 rate; on 
 library emulates them, several times slower than fp32. So it is tried.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,18 +58,6 @@ def probe(device: str = "cpu") -> ProductRates:
         rates["bf16"] = max(rates["bf16"], _rate(narrow_a, narrow_b))
     # bf16 keeps 8 bits: a rounded result is off by at most 2^-8 of the largest entry.
     return ProductRates(rates["fp32"], rates["bf16"], bool(error <= 2**-8))
-
-
-def exact_gpu() -> None:
-    """From now on fp32 is fp32 on a GPU too, and sums are taken in one order. To be called before
-    the first product there.
-
-    Unless it is told not to, cuDNN rounds what its recurrent products read to the 10 bits of TF32,
-    and several streams share a workspace in whatever order they come to it.
-    """
-    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    torch.backends.cudnn.deterministic = True
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def fastest_threads(most: int) -> int:

@@ -14,11 +14,10 @@ from reference.texts import english
 import charlm
 from charlm.draws import Draws
 from charlm.model.dropout import DropoutRates
-from charlm.model.kernels import providers
+from charlm.model.kernels import libraries, providers
 from charlm.model.language_model import Architecture
 from charlm.model.stack import Border, RecurrentStack
 from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer
-from charlm.training import precision
 from charlm.training.batches import StreamBatches
 from charlm.training.language_modelling import LanguageModelling
 
@@ -29,8 +28,8 @@ TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 
 
 @pytest.fixture(autouse=True)
-def exact_gpu():
-    precision.exact_gpu()
+def settled():
+    libraries.settle()
 
 
 def stack_of(cell, rates):
