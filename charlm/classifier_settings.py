@@ -50,7 +50,7 @@ class ClassifierSettings:
             least=1,
             most=1e6,
         ),
-    ] = 1.5
+    ] = 1.0
     gradual_unfreezing: Annotated[
         bool,
         Setting("the head learns first, then one more layer at a time"),

@@ -79,7 +79,7 @@ def _head(recipes: bool) -> str:
         ["set", "recipe", "accuracy", "macro F1", "macro F1 - baseline (95 %)"]
         if recipes
         else ["set", "labels", "figure", "transferred", "from scratch", "baseline",
-              "transferred - baseline"]
+              "both together", "transferred - baseline", "together - baseline"]
     )  # fmt: skip
     return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 
@@ -139,10 +139,13 @@ def label_rows(
     rows = []
     for point in once(arguments.work / f"{key}.json", curve)["points"]:
         for figure in ("accuracy", "macro_f1"):
-            values = [point[way][figure] for way in ("transferred", "from_scratch", "baseline")]
-            ahead = point["ahead_of"]["baseline"][figure]
-            cells = [_shown(value) for value in values]
-            rows.append([name, f"{point['labels']:,}", figure, *cells, _difference(ahead)])
+            ways = ("transferred", "from_scratch", "baseline", "together")
+            cells = [_shown(point[way][figure]) for way in ways]
+            cells += [
+                _difference(point[of]["baseline"][figure])
+                for of in ("ahead_of", "together_ahead_of")
+            ]
+            rows.append([name, f"{point['labels']:,}", figure, *cells])
     return rows
 
 

@@ -1,5 +1,6 @@
 """How good a classifier is with fewer labels: the network that was transferred, the same one from
-scratch, and the baseline, on the same texts, several times with other texts and other seeds.
+scratch, the baseline, and the first of the networks together with the baseline, on the same texts,
+several times with other texts and other seeds.
 
 With N labels, N of the training texts are learned from, and the validation part is cut to the
 same share: nobody who has N labelled texts has more of them to validate on. Subsets are
@@ -28,6 +29,7 @@ from charlm.text.labelled_subsets import nested_order
 from charlm.text.stored import json_bytes, read_object
 
 TRANSFERRED, SCRATCH, BASELINE = "transferred", "from_scratch", "baseline"
+TOGETHER: Final = "together"
 FIGURES: Final = ("accuracy", "macro_f1")
 FILE: Final = "learning_curve.json"
 
@@ -47,7 +49,7 @@ class Point:
         return f"{self.way}-{len(self.train)}-{self.seed}"
 
 
-# Trains one point into a folder; its summary, with `test` and `baseline`.
+# Trains one point into a folder; its summary, with `test`, `baseline` and `together`.
 Train = Callable[[Point, Path], Mapping[str, Any]]
 
 
@@ -88,13 +90,13 @@ def learning_curve(
 ) -> dict[str, Any]:
     """Train every point and put them together, kept in `folder`, which must be there.
 
-    ways: TRANSFERRED and SCRATCH, or one of them; with BASELINE, that too. Repeat k has the seed
-    `seed` + k.
+    ways: TRANSFERRED and SCRATCH, or one of them; with BASELINE, that too, and TOGETHER where
+    there were texts to fit its weights on. Repeat k has the seed `seed` + k.
     """
     networks = [way for way in ways if way != BASELINE]
     found: list[dict[str, Any]] = []
     for count in counts:
-        values: dict[str, list[_Figures]] = {way: [] for way in ways}
+        values: dict[str, list[_Figures]] = {way: [] for way in (*ways, TOGETHER)}
         for repeat in range(repeats):
             texts, valid = subset(division, count, seed + repeat)
             for way in networks:
@@ -105,7 +107,10 @@ def learning_curve(
                 values[way].append(kept.test)
                 if kept.baseline is not None:
                     values[BASELINE].append(kept.baseline)
-        found.append(as_point(count, len(valid), values))
+                if kept.together is not None:
+                    values[TOGETHER].append(kept.together)
+        there = {way: figures for way, figures in values.items() if len(figures) == repeats}
+        found.append(as_point(count, len(valid), there))
     curve = {
         "n_test": len(division.test),
         "classes": len(division.classes),
@@ -134,23 +139,25 @@ def subset(
 def as_point(
     labels: int, n_valid: int, values: Mapping[str, Sequence["_Figures"]]
 ) -> dict[str, Any]:
-    """The means with their intervals, way by way, and of the differences to the first way, which
-    are taken repeat by repeat: the subsets are the same."""
-    first, *others = values
-    point: dict[str, Any] = {"labels": labels, "n_valid": n_valid, "ahead_of": {}}
+    """The means with their intervals, way by way, and of the differences of the first way, and of
+    TOGETHER, to the others, which are taken repeat by repeat: the subsets are the same."""
+    point: dict[str, Any] = {"labels": labels, "n_valid": n_valid}
     for way, summaries in values.items():
         point[way] = {key: mean_interval([getattr(s, key) for s in summaries]) for key in FIGURES}
-    for way in others:
-        point["ahead_of"][way] = {
-            key: mean_interval(
-                [
-                    getattr(a, key) - getattr(b, key)
-                    for a, b in zip(values[first], values[way], strict=True)
-                ]
-            )
-            for key in FIGURES
-        }
+    alone = [way for way in values if way != TOGETHER]
+    point["ahead_of"] = {way: _ahead(values[alone[0]], values[way]) for way in alone[1:]}
+    if TOGETHER in values:
+        point["together_ahead_of"] = {way: _ahead(values[TOGETHER], values[way]) for way in alone}
     return point
+
+
+def _ahead(ours: Sequence["_Figures"], theirs: Sequence["_Figures"]) -> dict[str, Any]:
+    return {
+        key: mean_interval(
+            [getattr(a, key) - getattr(b, key) for a, b in zip(ours, theirs, strict=True)]
+        )
+        for key in FIGURES
+    }
 
 
 class _Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,10 +166,12 @@ class _Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is kept of a point: its figures on the test texts, and the baseline's if measured."""
+    """What is kept of a point: its figures on the test texts, and the baseline's and those of both
+    together if measured."""
 
     test: _Figures
     baseline: _Figures | None
+    together: _Figures | None = None
 
 
 def _trained(point: Point, train: Train, folder: Path) -> _Kept:
@@ -179,7 +188,11 @@ def _trained(point: Point, train: Train, folder: Path) -> _Kept:
     def figures(name: str) -> _Figures:
         return _Figures(**{key: summary[name][key] for key in FIGURES})
 
-    kept = _Kept(figures("test"), figures("baseline") if point.baseline else None)
+    kept = _Kept(
+        figures("test"),
+        figures("baseline") if point.baseline else None,
+        figures(TOGETHER) if summary.get(TOGETHER) else None,
+    )
     write_atomically(path, json_bytes(kept))
     shutil.rmtree(run, ignore_errors=True)
     return kept

@@ -62,7 +62,7 @@ class _Choosing:
     def run(self) -> None:
         n, tokens = len(self.facts.lengths), int(self.facts.lengths.sum())
         texts = f"{n:,} texts to train on"
-        self._set("optimisation.batch_size", 2 ** min(5, max(3, round(math.log2(n / 16)))), texts)
+        self._set("optimisation.batch_size", 2 ** min(5, max(4, round(math.log2(n / 16)))), texts)
         most = 4 * int(np.ceil(np.quantile(self.facts.lengths, 0.99)))
         self._set("classifier.max_length", most, "four times what all but 1 % of them have")
         self._set("optimisation.bptt", 128, "long texts are read in such chunks")

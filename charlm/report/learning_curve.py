@@ -10,7 +10,10 @@ from charlm.report.drawing import legend, panels, style, write_picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WAYS = {"transferred": "transferred", "from_scratch": "from scratch", "baseline": "TF-IDF baseline"}
+WAYS = {
+    "transferred": "transferred", "from_scratch": "from scratch", "baseline": "TF-IDF baseline",
+    "together": "both together",
+}  # fmt: skip
 _FIGURES = {"macro_f1": "macro F1", "accuracy": "accuracy"}
 
 
@@ -32,6 +35,11 @@ def show_learning_curve(messages: Messages, curve: Mapping[str, Any]) -> None:
     for point in points:
         for way, figures in point["ahead_of"].items():
             messages.say(_sentence(WAYS[ways[0]], WAYS[way], point["labels"], figures["macro_f1"]))
+        for way, figures in point.get("together_ahead_of", {}).items():
+            both = f"{WAYS[ways[0]]} and baseline together"
+            messages.say(
+                _sentence(both, f"{WAYS[way]} alone", point["labels"], figures["macro_f1"])
+            )
 
 
 def _with_interval(found: Mapping[str, Any]) -> str:

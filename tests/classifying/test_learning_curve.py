@@ -11,6 +11,7 @@ from report.pictures import curves, read, texts
 from charlm.classifying.learning_curve import (
     BASELINE,
     SCRATCH,
+    TOGETHER,
     TRANSFERRED,
     Point,
     label_counts,
@@ -40,6 +41,7 @@ class Trainer:
     def __init__(self) -> None:
         self.points: list[Point] = []
         self.fails_at: int | None = None
+        self.together = False
 
     def __call__(self, point: Point, run: Path) -> Mapping[str, Any]:
         if len(self.points) == self.fails_at:
@@ -52,7 +54,9 @@ class Trainer:
         baseline = (
             {"accuracy": accuracy - 0.2, "macro_f1": accuracy - 0.25} if point.baseline else None
         )
-        return {"test": test, "baseline": baseline, "run": str(run)}
+        both = {"accuracy": accuracy + 0.1, "macro_f1": accuracy + 0.05}
+        together = both if self.together and point.baseline else None
+        return {"test": test, "baseline": baseline, "together": together, "run": str(run)}
 
     @staticmethod
     def accuracy(way: str, labels: int, seed: int) -> float:
@@ -71,6 +75,33 @@ def curve(
     found = learning_curve(DIVISION, counts, repeats, 5, ways, trainer, folder, said.append)
     assert len(said) == len(counts) * repeats * len(set(ways) - {BASELINE})
     return found
+
+
+def test_both_together_stand_beside_each_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = Trainer()
+    trainer.together = True
+    folder = tmp_path / "curve"
+    found = curve(folder, trainer)
+    for point in found["points"]:
+        transferred = point[TRANSFERRED]["accuracy"]["mean"]
+        assert point[TOGETHER]["accuracy"]["mean"] == pytest.approx(transferred + 0.1)
+        assert list(point["together_ahead_of"]) == [TRANSFERRED, SCRATCH, BASELINE]
+        ahead = point["together_ahead_of"]
+        assert ahead[BASELINE]["accuracy"]["mean"] == pytest.approx(0.3)
+        assert ahead[BASELINE]["macro_f1"]["mean"] == pytest.approx(0.3)
+        assert TOGETHER not in point["ahead_of"]
+    show_learning_curve(Messages(quiet=False), found)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "transferred and baseline together is ahead of TF-IDF baseline alone by 30.0" in shown
+    # Points kept by an older charlm have none, and neither has a curve with one of them.
+    path = folder / "transferred-10-5.json"
+    kept = json.loads(path.read_text())
+    del kept["together"]
+    path.write_text(json.dumps(kept))
+    older = curve(folder, Trainer())["points"]
+    assert TOGETHER not in older[0] and TOGETHER in older[1]
 
 
 def test_every_way_learns_from_the_same_texts(tmp_path: Path) -> None:

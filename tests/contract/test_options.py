@@ -209,7 +209,7 @@ DEFAULTS = {
         "--bias": "True", "--init": "orthogonal", "--dropout": "1", "--optimizer": "adamw",
         "--clip-norm": "1", "--ema": "none", "--seed": "1", "--epochs": "none",
         "--steps": "none", "--patience": "none", "--save-every": "30",
-        "--discriminative-lr": "1.5", "--gradual-unfreezing": "False", "--pooling": "concat",
+        "--discriminative-lr": "1", "--gradual-unfreezing": "False", "--pooling": "concat",
         "--head-size": "50", "--class-weights": "none", "--lm-loss": "0", "--lm-text": "none",
         "--backward": "none", "--bidirectional": "False", "--baseline": "True", "--repeats": "5",
         "--direction": "forward",
