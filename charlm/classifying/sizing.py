@@ -13,7 +13,7 @@ from charlm.training.sizing import Choice
 _LM_TOKENS = 3e6  # read in all while the language model is fine-tuned, in 1 to 10 passes
 _TEXTS, _TOKENS = 12_000, 6e6  # read in all while the classifier learns, in 3 to 40 passes
 _STEEPEST = 0.5  # the rate of optimisers that step along the gradient
-_PER_UNIT, _MOST = 3.0, 0.03  # of those whose steps are of one size: over the hidden units
+_PER_UNIT, _MOST = 2.0, 0.02  # of those whose steps are of one size: over the hidden units
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def rate(optimizer: str, hidden: int) -> Choice:
     """--lr of the head, once the layers have their size.
 
     A step that moves each weight by eta moves what n units give by n times as much (muP: Yang et
-    al. 2021, table 3). Of the rates tried 0.03 was best with 128 units and 0.02 with 320 on the
-    embedded notes, 0.005 or less with 512 on the reports (scripts/LOG.md): one over H lies between.
+    al. 2021, table 3). With one rate for all layers 0.008 was best of five with 256 units
+    on sections of notes, and 0.003 as good as 0.006 with 512 on reports (scripts/LOG.md).
     """
     if optimizer in ("sgd", "nt-asgd"):
         return Choice("optimisation.lr", _STEEPEST, f"of the head, with {optimizer}")
