@@ -45,7 +45,7 @@ class BackwardWriting(Writing):
 
     def finish(self) -> str:
         super().finish()
-        return self._in_order("".join(self._pieces))
+        return self._in_order(self.text)
 
 
 class _BeforePrompt:

@@ -14,7 +14,7 @@ import numpy as np
 
 from charlm.generation.compiled import CompiledDecoder, Rules
 from charlm.generation.context import Context, StepDecoder
-from charlm.generation.filters import legal_only, pipeline
+from charlm.generation.filters import REPETITION_WINDOW, legal_only, pipeline
 from charlm.generation.native.choice import known
 from charlm.generation.sampling import Sampler, negative_log_probability
 from charlm.generation.settings import GenerationSettings, SamplingSettings
@@ -28,7 +28,7 @@ class _Stream:
 
     def __init__(self, context: Context, writing: Writing, sampler: Sampler) -> None:
         self.context, self.writing, self.sampler = context, writing, sampler
-        self.history = list(context.ids)
+        self.history = list(context.ids)  # as far back as a filter looks, and a little more
         self._nats = 0.0
         self._text: list[str] = []  # not given out yet
 
@@ -44,6 +44,8 @@ class _Stream:
             self._nats += cost
             self.history.append(token)
             self._text.append(self.writing.feed(token))
+        if len(self.history) > 2 * REPETITION_WINDOW:
+            del self.history[:-REPETITION_WINDOW]
 
     def pieces(self) -> Iterator[Piece]:
         """What can be given out; the sample itself once it is finished."""

@@ -71,7 +71,7 @@ class Writing:
         self._stream = self._open_stream(context)
         self.openings = self._first_tokens(context)
         self._holder = StopHolder([self._in_order(stop) for stop in settings.stop])
-        self._pieces: list[str] = []
+        self._utf8 = bytearray()  # the text: a list of its pieces would take ten times as much
         self._characters = 0  # stop texts among them
         self._silent = 0  # tokens since the last that brought text
         self.tokens = 0
@@ -124,14 +124,19 @@ class Writing:
         # A stream in the middle of a character would answer with U+FFFD.
         tail = self._let_through(self._stream.finish()) if self.spelling == FREE else ""
         held = self._holder.finish()
-        self._pieces.append(held)
+        self._utf8 += held.encode()
         return tail + held
+
+    @property
+    def text(self) -> str:
+        """What was let through, in the order in which it was written."""
+        return self._utf8.decode()
 
     def sample(self, nats: float) -> Sample:
         """What was written, once it is finished; `nats` is the cost of all its tokens."""
         return Sample(
             prompt=self._prompt,
-            text=self._in_order("".join(self._pieces)),
+            text=self._in_order(self.text),
             tokens=self.tokens,
             nats_per_token=nats / self.tokens if self.tokens else None,
             finish="stop" if self._holder.stopped else "length",
@@ -142,7 +147,7 @@ class Writing:
         twin = copy.copy(self)
         twin._stream = self._stream.fork()
         twin._holder = copy.copy(self._holder)
-        twin._pieces = self._pieces.copy()
+        twin._utf8 = self._utf8.copy()
         return twin
 
     def _let_through(self, text: str) -> str:
@@ -151,6 +156,5 @@ class Writing:
             text = text[: self._length - self._characters]
         self._characters += len(text)
         text = self._holder.feed(text)
-        if text:
-            self._pieces.append(text)
+        self._utf8 += text.encode()
         return text
