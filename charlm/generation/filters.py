@@ -3,7 +3,8 @@
 A filter is a pure function (logits, value, history) -> logits over one vector (V,) or a
 batch (N, V) of float32 or float64 logits, of which at least one per vector is finite.
 What it removes becomes -inf; one token at least is always left. `history` holds the ids of
-the text read and written so far in the model's reading order, for filters that look back.
+what was read and written last in the model's reading order, for filters that look back:
+REPETITION_WINDOW of them at least, where there are so many.
 
 To add one: its function here, its line in `registry.LOGIT_FILTERS`, and a field of the
 same name in `SamplingSettings`. Filters apply in the registry's order, each to what those

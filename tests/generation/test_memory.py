@@ -6,6 +6,7 @@ import tracemalloc
 import pytest
 
 import charlm
+from charlm.generation import drawing
 
 
 @pytest.mark.parametrize("options", [{}, {"repetition_penalty": 1.2}], ids=str)
@@ -27,3 +28,10 @@ def test_writing_on_keeps_the_text_alone(options, tiny_run):
         tracemalloc.stop()
     # Up to four bytes a character, and what a buffer has in reserve.
     assert held[after] - held[before] < 5 * after
+
+
+def test_what_is_forgotten_is_what_no_filter_looks_at(tiny_run, monkeypatch):
+    model, how = charlm.load(tiny_run), {"length": 400, "seed": 3, "repetition_penalty": 1.5}
+    found = model.generate("the patient ", **how)
+    monkeypatch.setattr(drawing, "REPETITION_WINDOW", 10**6)  # nothing is forgotten
+    assert model.generate("the patient ", **how) == found
