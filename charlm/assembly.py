@@ -16,6 +16,7 @@ from charlm.generation.generate import generate
 from charlm.generation.settings import GenerationSettings
 from charlm.loaded import Model
 from charlm.model.adaptive_softmax import AdaptiveSoftmax
+from charlm.model.cluster_ranks import unusual
 from charlm.model.kernels import libraries
 from charlm.model.language_model import LanguageModel
 from charlm.planning import architecture_of, rates_of
@@ -40,6 +41,7 @@ from charlm.training.row_adagrad import RowAdagrad, SideBySide
 from charlm.training.sizing import evaluation_times
 from charlm.training.state import Evaluations, TrainingState
 from charlm.training.tensorboard import TensorBoard
+from charlm.training.vocabulary_sample import VocabularySample, inclusion
 from charlm.transfer import mapped
 
 SAMPLE_CHARACTERS = 160  # of text written after each evaluation
@@ -131,6 +133,7 @@ class Assembly:
             o.seed,
             r.activation_penalty,
             r.temporal_activation_penalty,
+            self._vocabulary_sample(),
         )
         dense = self.model.dense()
         self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
@@ -153,6 +156,15 @@ class Assembly:
         self.measurement = RunMeasurement(
             self.model, self.tokenizer, self.cache, self.interruption.check, self.listener.say
         )
+
+    def _vocabulary_sample(self) -> VocabularySample | None:
+        """The tokens that a step learns about, where not all are."""
+        o, tokens = self.config.optimisation, self.tokenizer.vocabulary_size
+        if o.softmax_sample is None or o.softmax_sample >= tokens:
+            return None
+        counts = self.cache.parts["train"].frequencies(tokens)
+        r = inclusion(counts, unusual(self.tokenizer.grammar.legal), o.softmax_sample)
+        return VocabularySample(r, o.seed, self.model.device)
 
     def _fresh_model(self) -> LanguageModel:
         """With the weights that training begins with."""

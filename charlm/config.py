@@ -99,6 +99,16 @@ class Optimisation:
             none=True,
         ),
     ] = None
+    softmax_sample: Annotated[
+        int | None,
+        Setting(
+            "of a large vocabulary learn about so many tokens a step, drawn anew; none: about all",
+            least=1,
+            most=2**31,
+            none=True,
+            auto=True,
+        ),
+    ] = AUTO
     batch_size: Annotated[
         int, Setting("streams read side by side", least=1, most=1e6, auto=True)
     ] = AUTO

@@ -132,6 +132,8 @@ def of_softmax(config: Config, resolved: bool = False) -> list[str]:
     if m.softmax != "adaptive":
         return [] if m.cutoffs == AUTO else ["--cutoffs is given, and --softmax is not adaptive"]
     found = []
+    if config.optimisation.softmax_sample not in (AUTO, None):
+        found.append("--softmax-sample draws out of all tokens: it needs --softmax full")
     if m.tie_weights is True:
         found.append(
             "--tie-weights decodes with the embedding's vectors, and those of --softmax adaptive "

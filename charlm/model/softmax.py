@@ -31,6 +31,7 @@ class Choice(NamedTuple):
     legal: LegalTokens | None = None  # of K; None: everything is
     states: np.ndarray | None = None  # (N,) of the spelling automaton
     rows: Tensor | None = None  # (N,)
+    guests: int = 0  # the last so many of the K stand only where they are the target
 
     def logits(self, part: slice) -> Tensor:
         """(n, K) at some of its places, in the dtype of the parameters."""

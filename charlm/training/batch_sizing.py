@@ -13,7 +13,7 @@ from charlm.settings import AUTO
 _LETTERS, _LONG = (16, 64), (32, 32)
 # From so many tokens on there are updates enough, and longer windows are worth more than they are;
 # twice the streams are computed a fifth faster.
-_MANY_TOKENS, _MANY_LETTERS = 8e6, (32, 128)
+_MANY_TOKENS, _MANY_LETTERS, _MANY_WORDS = 8e6, (32, 128), (64, 32)
 _TOKENS_A_STREAM = 512
 USUAL_STREAMS = 32
 
@@ -28,9 +28,9 @@ def batch_choices(
     letters = config.tokenizer.tokenizer in ("char", "byte")
     streams, window = _LETTERS if letters else _LONG
     reason = "windows of a sentence or two" if letters else "short windows, many updates"
-    if letters and expected is not None and expected > _MANY_TOKENS:
-        streams, window = _MANY_LETTERS
-        reason = "updates there are enough of, so windows see further"
+    if expected is not None and expected > _MANY_TOKENS:
+        streams, window = _MANY_LETTERS if letters else _MANY_WORDS
+        reason = "updates there are enough of, so windows see further" if letters else reason
     # Each stream should hold several windows, or hardly any state is ever carried.
     streams = 2 ** int(math.log2(min(streams, max(1, tokens / _TOKENS_A_STREAM))))
     yield "optimisation.batch_size", streams, f"{tokens:,} tokens to train on"

@@ -15,6 +15,7 @@ from charlm.training.batches import StreamBatches
 from charlm.training.loss import cross_entropy
 from charlm.training.step import StepLoss
 from charlm.training.through_time import STREAMS, ThroughTime, norm, saturated_share
+from charlm.training.vocabulary_sample import VocabularySample
 
 
 class LanguageModelling:
@@ -32,9 +33,11 @@ class LanguageModelling:
         seed: int,
         activation: float = 0.0,
         temporal_activation: float = 0.0,
+        sample: VocabularySample | None = None,
     ) -> None:
         self.model, self.batches, self.rates, self.seed = model, batches, rates, seed
         self.activation, self.temporal_activation = activation, temporal_activation
+        self.sample = sample
         self.device = model.device
         self.legal = LegalTokens(batches.grammar.legal, self.device)
         self.forget()
@@ -62,7 +65,10 @@ class LanguageModelling:
         passed = self.model(ids, self.state, borders, self.rates, draws)
         self.state = tuple(tuple(part.detach() for part in layer) for layer in passed.state)
         targets = window.targets.to(self.device)
-        loss = cross_entropy(self.model, passed.outputs, targets, self.legal, window.states)
+        narrowed = None if self.sample is None else self.sample.of(step)
+        loss = cross_entropy(
+            self.model, passed.outputs, targets, self.legal, window.states, narrowed
+        )
         penalty = self._penalty(passed, borders)
         if share.part < 1:
             loss = loss * share.part

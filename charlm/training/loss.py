@@ -5,6 +5,7 @@ window in chunks: of V logits a place, only a chunk's are ever held, and their g
 while they are there. At 33,000 words and 1,000 places: 16 MiB, and not 130 several times over.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,30 @@ FEWEST_PLACES = 32  # of a chunk: the gradient of all weights is added up once i
 
 
 def cross_entropy(
-    model: LanguageModel, outputs: Tensor, targets: Tensor, legal: LegalTokens, states: np.ndarray
+    model: LanguageModel,
+    outputs: Tensor,
+    targets: Tensor,
+    legal: LegalTokens,
+    states: np.ndarray,
+    narrowed: Callable[[Choice], Choice] | None = None,
 ) -> Tensor:
-    """-log p(target) averaged over outputs (T, B, H), targets (T, B) and their states (T, B)."""
+    """-log p(target) averaged over outputs (T, B, H), targets (T, B) and their states (T, B).
+
+    narrowed: what is chosen out of, in place of all (`vocabulary_sample`).
+    """
     choices = model.choices(outputs.flatten(0, 1), targets.flatten(), legal, states.ravel())
+    if narrowed is not None:
+        choices = map(narrowed, choices)
     first, *others = (_cost(choice, targets.numel()) for choice in choices)
     return sum(others, first)
 
 
 def _cost(choice: Choice, places: int) -> Tensor:
     """What a choice adds to the mean over so many places."""
-    x, weight, bias, targets, legal, states, _ = choice
-    found: Tensor = _LinearCrossEntropy.apply(x, weight, bias, targets, legal, states, places)
+    x, weight, bias, targets, legal, states, _, guests = choice
+    found: Tensor = _LinearCrossEntropy.apply(
+        x, weight, bias, targets, legal, states, guests, places
+    )
     return found
 
 
@@ -53,6 +66,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         legal: LegalTokens | None,
         states: np.ndarray | None,
+        guests: int,
         places: int,
     ) -> Tensor:
         wanted = any(ctx.needs_input_grad)
@@ -69,6 +83,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             products = x[part] @ narrow_weight.T
             logits = restricted(products, weight, bias, legal, states, part)
             del products
+            if guests:
+                _send_away(logits, targets[part], guests)
             cost, d_logits = _softmax_cost(logits, targets[part].unsqueeze(1))
             total += cost
             del logits  # else they would still be there while the next chunk's are made
@@ -94,7 +110,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         scale = grad / ctx.places  # never rounded to the dtype of the products
         dx = (dx.to(scale.dtype) * scale).to(dx.dtype)
         d_bias = d_bias * scale if ctx.biased else None
-        return dx, d_weight.mul_(scale), d_bias, None, None, None, None
+        return dx, d_weight.mul_(scale), d_bias, None, None, None, None, None
+
+
+def _send_away(logits: Tensor, targets: Tensor, guests: int) -> None:
+    """Leave of the last `guests` columns only what is a target; in place."""
+    first = logits.shape[1] - guests
+    rows = (targets >= first).nonzero().squeeze(1)
+    kept = logits[rows, targets[rows]]
+    logits[:, first:] = -torch.inf
+    logits[rows, targets[rows]] = kept
 
 
 def _softmax_cost(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

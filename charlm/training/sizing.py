@@ -20,7 +20,14 @@ from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.pace import operations
 from charlm.training.regularisation_sizing import regularisation_choices
 from charlm.training.usual_rates import BY_GRADIENT_ALONE, usual_rate
-from charlm.training.vocabulary_sizing import columns, cutoffs_for, shared_with_vocabulary
+from charlm.training.vocabulary_sizing import (
+    columns,
+    cutoffs_for,
+    half_as_wide,
+    sample_for,
+    shared_with_vocabulary,
+    widest_for_words,
+)
 
 _EFFICIENCY = 0.7  # of a training run against its layers alone (scripts/LOG.md, "Wide layers")
 _LARGE_VOCABULARY = 1000  # from here on its layer costs more than the recurrence
@@ -137,6 +144,11 @@ class _Resolution:
             reason = f"a vocabulary of {self.facts.vocabulary_size:,}"
             self._set("model.cutoffs", cutoffs, reason)
             self._set("model.tie_weights", False, "clusters have vectors of their own sizes")
+        sample = sample_for(self.facts.vocabulary_size, self.config.model.softmax)
+        if sample is None and self.config.optimisation.softmax_sample == AUTO:
+            self.config = self.config.with_values({"optimisation.softmax_sample": None})
+        reason = f"a vocabulary of {self.facts.vocabulary_size:,}"
+        self._set("optimisation.softmax_sample", sample, reason)
         embedding = self._hidden_size()
         hidden = self.config.model.hidden_size
         size = self._embedding_size(hidden, embedding)
@@ -175,8 +187,10 @@ class _Resolution:
                     width, self._columns(), self._cell().gates, tied
                 )
                 reason += f", shared with {facts.vocabulary_size:,} tokens"
-        most = widths.widest(facts.train_tokens)
+        sampled = self.config.optimisation.softmax_sample is not None
+        most = (widest_for_words if sampled else widths.widest)(facts.train_tokens)
         if width > most:
+            embedding = min(embedding, half_as_wide(most)) if sampled else embedding
             width, reason = most, f"only {facts.train_tokens:,} tokens to train on"
         chosen = rule = widths.rounded(width)
         if minutes is not None and self.config.model.hidden_size == AUTO:
@@ -238,7 +252,9 @@ class _Resolution:
         return self._paces[layer]
 
     def _columns(self) -> float:
-        return columns(self.facts.vocabulary_size, self.config.cutoffs)
+        sample = self.config.optimisation.softmax_sample or self.facts.vocabulary_size
+        vocabulary = self.facts.vocabulary_size
+        return min(sample, columns(vocabulary, self.config.cutoffs))
 
     def _optimisation(self) -> None:
         o = self.config.optimisation

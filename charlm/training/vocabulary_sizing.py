@@ -6,7 +6,9 @@ from itertools import pairwise
 
 from charlm.model.cluster_ranks import SHRINK
 
-_EMBEDDING, _LARGEST_EMBEDDING = 256, 512
+_LEAST_EMBEDDING, _EMBEDDING, _LARGEST_EMBEDDING = 64, 256, 512
+_WORDS_WIDEST = 17  # units for the root of a thousand tokens of text (scripts/LOG.md, "Some words")
+_SAMPLE, _WORTH_IT = 4096, 4  # tokens of a sample, and for how many times as many there is one
 _FREQUENT, _SHARE = 5000, 16  # in the head of an adaptive softmax: at most, and of all tokens
 
 
@@ -17,6 +19,17 @@ def cutoffs_for(vocabulary: int, unusual: int) -> str:
     # The middle, where each of the two has as many orders of magnitude (Zipf).
     second = round(math.sqrt(first * vocabulary))
     return ",".join(str(begin) for begin in sorted({first, second}) if begin < vocabulary)
+
+
+def sample_for(vocabulary: int, softmax: str) -> int | None:
+    """Of how many tokens a step learns; None: of all."""
+    return _SAMPLE if softmax == "full" and vocabulary >= _WORTH_IT * _SAMPLE else None
+
+
+def widest_for_words(tokens: int) -> float:
+    """As `widths.widest`, for a text of so many words: there are more of them to learn by heart,
+    and each is seen more rarely."""
+    return _WORDS_WIDEST * math.sqrt(tokens / 1000)
 
 
 def columns(vocabulary: int, cutoffs: Sequence[int]) -> float:
@@ -42,6 +55,17 @@ def shared_with_vocabulary(
         linear = _EMBEDDING + columns / gates
         return (math.sqrt(linear**2 + 4 * cost / (6 * gates)) - linear) / 2, _EMBEDDING
     share = 2 / 3 * cost / (6 * columns)
-    embedding = min(_LARGEST_EMBEDDING, max(64, 32 * round(share / 32)))
+    embedding = min(_LARGEST_EMBEDDING, max(_LEAST_EMBEDDING, 32 * round(share / 32)))
     rest = max(cost - 6 * embedding * columns, cost / 3) / (6 * gates)
-    return (math.sqrt(embedding**2 + 4 * rest) - embedding) / 2, embedding
+    width = (math.sqrt(embedding**2 + 4 * rest) - embedding) / 2
+    if embedding == _LEAST_EMBEDDING or 2 * embedding <= width:
+        return width, embedding
+    # Half as wide as the layer: of 6 (3/2 G H^2 + E V) operations as many as the cost.
+    linear = columns / 2 / gates
+    width = (math.sqrt(linear**2 + 6 * cost / (6 * gates)) - linear) / 3
+    return width, half_as_wide(width)
+
+
+def half_as_wide(width: float) -> int:
+    """The size of vectors half as wide as the layer that reads them."""
+    return min(_LARGEST_EMBEDDING, max(_LEAST_EMBEDDING, 32 * round(width / 64)))
