@@ -160,7 +160,7 @@ class Assembly:
     def _vocabulary_sample(self) -> VocabularySample | None:
         """The tokens that a step learns about, where not all are."""
         o, tokens = self.config.optimisation, self.tokenizer.vocabulary_size
-        if o.softmax_sample is None or o.softmax_sample >= tokens:
+        if o.softmax_sample in (AUTO, None) or o.softmax_sample >= tokens:
             return None
         counts = self.cache.parts["train"].frequencies(tokens)
         r = inclusion(counts, unusual(self.tokenizer.grammar.legal), o.softmax_sample)

@@ -5,10 +5,10 @@ whose next token is t the softmax is over D and t:
 
     loss = -log  exp(y_t - log r_t) / sum over v in D + {t} of exp(y_v - log r_v)
 
-That is -log p(t | D + {t}), for a t that was drawn from softmax(y): if v were the target, the others
-would have come by chance, which has probability in proportion to 1 / r_v. So the loss is least
-where that of the whole softmax is (sampled softmax: Jean et al. 2015, "On using very large target
-vocabulary for neural machine translation", sec. 3; with chance as in Bengio & Senecal 2008).
+That is -log p(t | D + {t}) for a t from softmax(y): if v were the target, the others would have
+come by chance, which has probability in proportion to 1 / r_v. So the loss is least where that of
+the whole softmax is (sampled softmax: Jean et al. 2015, "On using very large target vocabulary for
+neural machine translation", sec. 3; chance as in Bengio & Senecal 2008).
 
     r_v = min(1, c (n_v + 1)^(3/4))       n_v: how often v is in the text; sum of r = the size asked
 

@@ -20,6 +20,7 @@ from charlm.training.language_modelling import LanguageModelling
 from charlm.training.optimizers import adamw
 from charlm.training.ranks import Ranks
 from charlm.training.step import gradient, update
+from charlm.training.vocabulary_sample import VocabularySample, inclusion
 
 Step = Callable[[int], None]  # a training step, by its number
 
@@ -145,8 +146,8 @@ class Shape(NamedTuple):
         return StreamBatches(ids, begin, 0, grammar, self.batch, self.bptt, 0.0, 1)
 
 
-def our_step(shape: Shape, device: str = "cpu") -> Step:
-    """charlm's step number n."""
+def our_step(shape: Shape, device: str = "cpu", sample: int | None = None) -> Step:
+    """charlm's step number n; sample: of how many tokens a step learns, None: of all."""
     cell, layers, hidden, vocabulary, *_, cutoffs = shape
     softmax = "adaptive" if cutoffs else "full"
     architecture = Architecture(
@@ -157,7 +158,12 @@ def our_step(shape: Shape, device: str = "cpu") -> Step:
     if precision.probe(device).best == "bf16":
         model.precision = torch.bfloat16
     rates = DropoutRates(input=0.2, inter_layer=0.2, output=0.2, temporal=0.2)
-    task = LanguageModelling(model, shape.batches(), rates, 1)
+    batches, drawn = shape.batches(), None
+    if sample is not None:
+        counts = np.bincount(batches.ids, minlength=vocabulary)
+        r = inclusion(counts, np.zeros(vocabulary, np.bool_), sample)
+        drawn = VocabularySample(r, 1, model.device)
+    task = LanguageModelling(model, batches, rates, 1, sample=drawn)
     optimizer = adamw(model.dense(), 1e-3, 0.1)
     parameters = list(model.parameters())
 

@@ -1,5 +1,5 @@
-"""Large vocabularies: a training step with the exact and with the adaptive softmax, its time and
-its memory, against the plain PyTorch way."""
+"""Large vocabularies: a training step with the exact and with the adaptive softmax, and with a
+sample of the words, its time and its memory, against the plain PyTorch way."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.compare import Result, compare, of_pairs
 from benchmarks.training import Shape, our_step, ready, some, their_step
 from charlm.training import memory
-from charlm.training.vocabulary_sizing import cutoffs_for
+from charlm.training.vocabulary_sizing import cutoffs_for, sample_for
 
 VOCABULARIES = (33_278, 250_000)  # of WikiText-2, and one nearly that of WikiText-103
 
@@ -24,9 +24,12 @@ def rows(quick: bool) -> Iterator[Result]:
         adaptive = exact._replace(cutoffs=cutoffs)
         title = f"V {vocabulary:,}"
         tokens = steps * 20 * 35
+        drawn = sample_for(vocabulary, "full")
+        plain_step = their_step(exact)
         ways = {
-            f"{title}, exact softmax": (our_step(exact), their_step(exact)),
+            f"{title}, exact softmax": (our_step(exact), plain_step),
             f"{title}, adaptive softmax": (our_step(adaptive), their_step(adaptive)),
+            f"{title}, {drawn:,} drawn (plain: exact)": (our_step(exact, sample=drawn), plain_step),
         }
         for what, (ours, plain) in ways.items():
             yield compare(
@@ -37,6 +40,8 @@ def rows(quick: bool) -> Iterator[Result]:
         memory.keep()
         what = f"step, {title}, adaptive (charlm) against exact (charlm: as plain)"
         yield compare(what, "tokens/s", tokens, own[1], own[0], n)
+        what = f"step, {title}, {drawn:,} drawn (charlm) against exact (charlm: as plain)"
+        yield compare(what, "tokens/s", tokens, own[2], own[0], n)
         del ways, own
         for name, shape in (("exact", exact), ("adaptive", adaptive)):
             peaks = [(_peak(shape, "ours"), _peak(shape, "plain"))]

@@ -71,6 +71,7 @@ MORE = {
     "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
     "--forget-bias --context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
     "--ngram-order --ngram-rows --ngram-lr --canaries --softmax --cutoffs "
+    "--softmax-sample "
     "--no-tensorboard",
     "generate": f"--no-greedy --encoding --errors --precision --dynamic --cache {_ADAPTING}",
     "evaluate": "--encoding --errors --threads --device --seed --kernel --temperature --tune "
@@ -180,7 +181,8 @@ DEFAULTS = {
              "--threads", "--device", "--minutes", "--eval-every", "--report-every",
              "--last-hidden-size", "--nonlinearity", "--context",
              "--forget-bias", "--embedding-dropout",
-             "--ngram-order", "--ngram-rows", "--ngram-lr", "--cutoffs"),
+             "--ngram-order", "--ngram-rows", "--ngram-lr", "--cutoffs",
+             "--softmax-sample"),
             "auto",
         ),
     },

@@ -35,6 +35,7 @@ NUMBERS = {
         "--minutes": ("a number", False), "--patience": ("a whole number", False),
         "--eval-every": ("a whole number", False), "--report-every": ("a whole number", False),
         "--save-every": ("a number", True), "--ngram-order": ("a whole number", False),
+        "--softmax-sample": ("a whole number", False),
         "--ngram-rows": ("a whole number", False), "--ngram-lr": ("a number", False),
     },
     "generate": {
@@ -67,7 +68,7 @@ TOO_MUCH = {
         ),
         "--ema": "1",
         "--reset-probability": "1.001", "--hidden-size": "1000000000", "--layers": "65",
-        "--ngram-order": "33", "--ngram-rows": "134217728",
+        "--softmax-sample": "2147483649", "--ngram-order": "33", "--ngram-rows": "134217728",
     },
     "evaluate": {
         "--dynamic-decay": "1.001", "--dynamic-segment": "10001", "--cache-weight": "1",
@@ -178,6 +179,7 @@ def test_unknown_word_is_answered_with_the_nearest(
         ("--ngram-rows", "48"),
         ("--cutoffs", "200,250"),
         ("--softmax", "adaptive", "--tie-weights"),
+        ("--softmax", "adaptive", "--softmax-sample", "300"),
     ],
 )
 def test_option_that_the_rest_cannot_use_is_refused(

@@ -1,0 +1,51 @@
+"""Runs that learn from a sample of their vocabulary at each step."""
+
+import numpy as np
+import pytest
+
+import charlm
+from charlm.runs import checkpoint as checkpoints
+
+# Of the words 257 tokens are bytes and a marker, which are always there; the text has 60 more.
+HOW = {"tokenizer": "word", "hidden_size": 20, "embedding_size": 10, "batch_size": 3, "bptt": 12,
+       "lr": 0.03, "threads": 1, "precision": "fp32", "device": "cpu"}  # fmt: skip
+
+
+def weights(run):
+    return checkpoints.load(run, "last").groups["weights"]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_text, tmp_path_factory):
+    out = tmp_path_factory.mktemp("sampled") / "run"
+    charlm.train([tiny_text], out, steps=60, softmax_sample=275, **HOW)
+    return out
+
+
+def test_it_learns_what_the_whole_softmax_says(run, tiny_text, tmp_path):
+    """It is measured by the whole softmax, and comes near to a run that learned by it."""
+    charlm.train([tiny_text], tmp_path / "whole", steps=60, softmax_sample=None, **HOW)
+    models = [charlm.load(run), charlm.load(tmp_path / "whole")]
+    sampled, whole = (model.evaluate([tiny_text])["nats_per_token"] for model in models)
+    assert sampled < 0.6 * np.log(models[0].tokenizer.vocabulary_size)
+    assert sampled == pytest.approx(whole, abs=0.25)
+    assert models[0].score(["the patient"])
+
+
+def test_a_sample_of_all_is_all(tiny_text, tmp_path):
+    for name, size in (("none", None), ("many", 10**6)):
+        charlm.train([tiny_text], tmp_path / name, steps=4, softmax_sample=size, **HOW)
+    none, many = weights(tmp_path / "none"), weights(tmp_path / "many")
+    for name, array in none.items():
+        np.testing.assert_array_equal(array, many[name], err_msg=name)
+
+
+def test_stopped_and_gone_on_is_never_stopped(tiny_text, tmp_path):
+    how = HOW | {"schedule": "constant", "softmax_sample": 275}
+    charlm.train([tiny_text], tmp_path / "whole", steps=6, **how)
+    charlm.train([tiny_text], tmp_path / "halves", steps=3, **how)
+    charlm.train(out=tmp_path / "halves", resume=True, steps=6)
+    groups = [checkpoints.load(tmp_path / name, "last").groups for name in ("whole", "halves")]
+    for group, arrays in groups[0].items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, groups[1][group][name], err_msg=name)
