@@ -9,6 +9,7 @@ import charlm
 from charlm import api, registry
 from charlm.errors import DataError, RunError, UsageError
 from charlm.runs.export import read_model
+from charlm.training import memory
 from classifying.tables import QUICK, SMALL, rows, write
 
 TEXTS = ["the heart murmur", "", "knee joint 漢字", "a valve leaks and beats " * 9]
@@ -66,6 +67,13 @@ def test_the_vectors_of_n_grams_stay_as_the_language_model_learned_them(tmp_path
     charlm.finetune_classifier(lm, rows(), tmp_path / "tuned", lm_epochs=1, **QUICK)
     tuned = charlm.load(tmp_path / "tuned").stored.weights["encoders.0.ngrams.weight"]
     assert not np.array_equal(tuned, before["ngrams.weight"])
+
+
+def test_memory_is_kept_from_step_to_step(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(memory, "keep", lambda kept=True: asked.append(kept))
+    charlm.finetune_classifier("none", rows(), tmp_path / "run", **QUICK, **SMALL)
+    assert asked[0] is True
 
 
 def test_it_works_elsewhere_without_the_texts(classifier, tmp_path):

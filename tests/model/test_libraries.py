@@ -28,13 +28,19 @@ def prepared(shapes, words):
     return done.stdout.count("create:cache_miss")
 
 
-@pytest.mark.parametrize("verb", ["score", "train"])
+@pytest.mark.parametrize("verb", ["score", "train", "finetune-classify"])
 def test_few_shapes_are_kept(verb, tiny_run, tiny_text, tmp_path):
     lines = tmp_path / "lines.txt"
     lines.write_text("".join(("the patient " * 30)[:n] + "\n" for n in range(1, 300)) * 2)
+    table = tmp_path / "texts.csv"
+    answers = [("the patient " * 30)[: 12 * n] + f",{n % 2}\n" for n in range(1, 30)]
+    table.write_text("text,label\n" + "".join(answers))
     words = {
         "score": ["score", tiny_run, lines, "--threads", "1", "--precision", "fp32"],
         "train": ["train", tiny_text, "--out", tmp_path / "run", "--steps", "30", "--bptt", "8",
                   "--variable-bptt", "--hidden-size", "8", "--precision", "fp32", "--force"],
+        "finetune-classify": ["finetune-classify", "none", table, "--out", tmp_path / "run", "--steps",
+                              "6", "--batch-size", "2", "--hidden-size", "8", "--precision", "fp32",
+                              "--no-baseline", "--force"],
     }[verb]  # fmt: skip
     assert prepared(1, words) > prepared(1024, words)
