@@ -39,8 +39,8 @@ def test_few_shapes_are_kept(verb, tiny_run, tiny_text, tmp_path):
         "score": ["score", tiny_run, lines, "--threads", "1", "--precision", "fp32"],
         "train": ["train", tiny_text, "--out", tmp_path / "run", "--steps", "30", "--bptt", "8",
                   "--variable-bptt", "--hidden-size", "8", "--precision", "fp32", "--force"],
-        "finetune-classify": ["finetune-classify", "none", table, "--out", tmp_path / "run", "--steps",
-                              "6", "--batch-size", "2", "--hidden-size", "8", "--precision", "fp32",
-                              "--no-baseline", "--force"],
+        "finetune-classify": ["finetune-classify", "none", table, "--out", tmp_path / "run",
+                              "--steps", "6", "--batch-size", "2", "--hidden-size", "8",
+                              "--precision", "fp32", "--no-baseline", "--force"],
     }[verb]  # fmt: skip
     assert prepared(1, words) > prepared(1024, words)
