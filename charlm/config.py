@@ -102,7 +102,7 @@ class Optimisation:
     softmax_sample: Annotated[
         int | None,
         Setting(
-            "of a large vocabulary learn about so many tokens a step, drawn anew; none: about all",
+            "of a large vocabulary learn about so many tokens a step, drawn anew (none: all)",
             least=1,
             most=2**31,
             none=True,

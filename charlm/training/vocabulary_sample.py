@@ -10,9 +10,11 @@ come by chance, which has probability in proportion to 1 / r_v. So the loss is l
 the whole softmax is (sampled softmax: Jean et al. 2015, "On using very large target vocabulary for
 neural machine translation", sec. 3; chance as in Bengio & Senecal 2008).
 
-    r_v = min(1, c (n_v + 1)^(3/4))       n_v: how often v is in the text; sum of r = the size asked
+    r_v = min(1, c (n_v + 1)^(3/4))       n_v: how often v is in the text; c: so that as many come
+                                          as were asked for, in the mean
 
-Frequent tokens are always there. Measuring and writing know nothing of this: they have the whole.
+Frequent tokens are always there, and those that others are spelled with. Measuring and writing know
+nothing of this: they have the whole.
 """
 
 from collections.abc import Callable
@@ -29,20 +31,19 @@ _POWER = 0.75  # between the text's own frequencies and all alike (scripts/LOG.m
 
 
 def inclusion(counts: np.ndarray, always: np.ndarray, size: int) -> np.ndarray:
-    """r (V,) for tokens seen counts (V,) times; `always` (V,): these surely. Their sum is `size`,
-    or more where more than `size` are `always`."""
+    """r (V,) for tokens seen counts (V,) times: 1 for those of `always` (V,), and of the others
+    about `size` come, 1 or more."""
     weights = (counts + 1.0) ** _POWER
-    r = np.where(always, 1.0, 0.0)
-    free = ~always
+    r, free = np.ones(len(counts)), ~always
     # Whoever would come more than surely comes surely, and the others share what is left.
     while free.any():
-        left = max(size - (len(r) - free.sum()), 0)
+        left = size - (r[~free & ~always].sum())
         r[free] = weights[free] * (left / weights[free].sum())
         over = free & (r >= 1)
         if not over.any():
             break
         r[over], free = 1.0, free & ~over
-    return np.maximum(r, 1e-12)
+    return r
 
 
 class VocabularySample:

@@ -169,7 +169,7 @@ ROWS = [
     Row("--ngram-lr", None, "0.5", weights, also={"--ngram-order": "3"}),
     # Of 281 tokens; the 256 bytes must stand in the head.
     Row("--softmax", "full", "adaptive", summary("parameters")),
-    Row("--softmax-sample", None, "270", weights),
+    Row("--softmax-sample", None, "20", weights),
     Row("--cutoffs", None, "260,270", summary("parameters"), also={"--softmax": "adaptive"}),
     Row("--init", None, "default", weights),
     Row("--direction", None, "backward", weights),
