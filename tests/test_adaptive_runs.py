@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from classifying.tables import QUICK, SMALL, rows
+from reference.stored_runs import assert_stopped_is_never_stopped
 
 import charlm
 from charlm import api, registry
@@ -11,7 +12,6 @@ from charlm.errors import RunError, UsageError
 from charlm.evaluation.target_nats import TargetNats
 from charlm.generation.compiled import CompiledDecoder
 from charlm.model.cluster_ranks import cutoffs_of
-from charlm.runs import checkpoint as checkpoints
 from charlm.runs.export import read_model
 
 # Of the words 257 tokens are bytes and a marker; then come 5 in the head, 8 and the rest.
@@ -99,13 +99,7 @@ def test_an_exported_file_is_the_same_model(run, tiny_text, tmp_path):
 
 def test_stopped_and_gone_on_is_never_stopped(tiny_text, tmp_path):
     how = WORDS | HOW | {"schedule": "constant", "ema": 0.5, "input_dropout": 0.2}
-    charlm.train([tiny_text], tmp_path / "whole", steps=6, **how)
-    charlm.train([tiny_text], tmp_path / "halves", steps=3, **how)
-    charlm.train(out=tmp_path / "halves", resume=True, steps=6)
-    groups = [checkpoints.load(tmp_path / name, "last").groups for name in ("whole", "halves")]
-    for group, arrays in groups[0].items():
-        for name, array in arrays.items():
-            np.testing.assert_array_equal(array, groups[1][group][name], err_msg=name)
+    assert_stopped_is_never_stopped(tiny_text, tmp_path, 6, **how)
 
 
 def test_another_run_begins_with_its_weights(run, tiny_text, tmp_path):

@@ -2,17 +2,13 @@
 
 import numpy as np
 import pytest
+from reference.stored_runs import assert_same_arrays, assert_stopped_is_never_stopped, weights
 
 import charlm
-from charlm.runs import checkpoint as checkpoints
 
 # Of the words 257 tokens are bytes and a marker, which are always there.
 HOW = {"tokenizer": "word", "hidden_size": 20, "embedding_size": 10, "batch_size": 3, "bptt": 12,
        "lr": 0.03, "threads": 1, "precision": "fp32", "device": "cpu"}  # fmt: skip
-
-
-def weights(run):
-    return checkpoints.load(run, "last").groups["weights"]
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +39,22 @@ def test_the_smallest_sample_learns_too(run, tiny_text, tmp_path):
 def test_a_sample_of_all_is_all(tiny_text, tmp_path):
     for name, size in (("none", None), ("many", 10**6)):
         charlm.train([tiny_text], tmp_path / name, steps=4, softmax_sample=size, **HOW)
-    none, many = weights(tmp_path / "none"), weights(tmp_path / "many")
-    for name, array in none.items():
-        np.testing.assert_array_equal(array, many[name], err_msg=name)
+    assert_same_arrays(weights(tmp_path / "none"), weights(tmp_path / "many"))
 
 
 def test_stopped_and_gone_on_is_never_stopped(tiny_text, tmp_path):
     how = HOW | {"schedule": "constant", "softmax_sample": 18}
-    charlm.train([tiny_text], tmp_path / "whole", steps=6, **how)
-    charlm.train([tiny_text], tmp_path / "halves", steps=3, **how)
-    charlm.train(out=tmp_path / "halves", resume=True, steps=6)
-    groups = [checkpoints.load(tmp_path / name, "last").groups for name in ("whole", "halves")]
-    for group, arrays in groups[0].items():
-        for name, array in arrays.items():
-            np.testing.assert_array_equal(array, groups[1][group][name], err_msg=name)
+    assert_stopped_is_never_stopped(tiny_text, tmp_path, 6, **how)
+
+
+def test_a_run_of_before_there_were_samples_goes_on_without(tiny_text, tmp_path):
+    """It has no such setting, and learned by the whole softmax."""
+    how = HOW | {"schedule": "constant", "softmax_sample": None}
+    charlm.train([tiny_text], tmp_path / "whole", steps=4, **how)
+    charlm.train([tiny_text], tmp_path / "old", steps=2, **how)
+    config = tmp_path / "old" / "config.toml"
+    lines = config.read_text().splitlines(keepends=True)
+    config.write_text("".join(line for line in lines if not line.startswith("softmax_sample")))
+    assert config.read_text() != "".join(lines)
+    charlm.train(out=tmp_path / "old", resume=True, steps=4)
+    assert_same_arrays(weights(tmp_path / "whole"), weights(tmp_path / "old"))

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from contract.command import call
+from reference.stored_runs import assert_same_arrays, weights
 
 import charlm
 from charlm.errors import RunError, UsageError
@@ -116,9 +117,7 @@ def test_the_source_need_not_be_there_to_go_on(tiny_run, other_text, tmp_path):
     charlm.train([other_text], halves, steps=2, **begin)
     shutil.rmtree(source)
     charlm.train(out=halves, resume=True, steps=4)
-    weights = [checkpoints.load(run, "last").groups["weights"] for run in (whole, halves)]
-    for name, array in weights[0].items():
-        np.testing.assert_array_equal(array, weights[1][name])
+    assert_same_arrays(weights(whole), weights(halves))
 
 
 def test_another_source_is_another_run(tiny_run, other_text, tmp_path):

@@ -3,40 +3,26 @@
 import numpy as np
 import pytest
 import torch
+from reference.losses import (
+    B,
+    E,
+    H,
+    T,
+    V,
+    assert_same_with_gradients,
+    legal_of,
+    model_of,
+    places,
+)
 from torch.nn import functional as F
 
 from charlm.draws import Draws
 from charlm.model.dropout import DropoutRates
 from charlm.model.language_model import Architecture, LanguageModel, Passed
-from charlm.model.legal import LegalTokens
 from charlm.model.stack import Border
 from charlm.training import loss as loss_module
 from charlm.training.activation_penalties import activation_penalty, temporal_activation_penalty
 from charlm.training.loss import cross_entropy
-
-T, B, H, E, V = 3, 4, 6, 5, 11
-
-
-def model_of(tied, dtype=torch.float64):
-    model = LanguageModel(Architecture(V, "gru", 1, H, E, tied)).initialise("default", Draws(1, 0))
-    with torch.no_grad():
-        model.decoder.bias.normal_(generator=torch.Generator().manual_seed(3))
-    return model.to(dtype)
-
-
-def legal_of(states=2):
-    """State 1 allows the last four tokens alone."""
-    legal = np.ones((states, V), bool)
-    legal[1, :-4] = False
-    legal[0, -2:] = False
-    return LegalTokens(legal, torch.device("cpu"))
-
-
-def places():
-    rng = np.random.default_rng(2)
-    states = rng.integers(0, 2, (T, B))
-    targets = np.where(states, V - 1 - rng.integers(0, 4, (T, B)), rng.integers(0, V - 2, (T, B)))
-    return torch.tensor(targets), states
 
 
 def plain(model, outputs, targets, legal, states):
@@ -51,19 +37,12 @@ def test_loss_and_gradients_are_those_of_cross_entropy(tied, chunk, monkeypatch)
     monkeypatch.setattr(loss_module, "CHUNK_LOGITS", chunk)
     monkeypatch.setattr(loss_module, "FEWEST_PLACES", 1)
     targets, states = places()
-    found = []
-    for function in (plain, cross_entropy):
-        model = model_of(tied)
-        generator = torch.Generator().manual_seed(4)
-        outputs = torch.randn(T, B, H, generator=generator, dtype=torch.float64, requires_grad=True)
-        loss = function(model, outputs, targets, legal_of(), states)
-        (2.5 * loss).backward()
-        grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-        found.append({"loss": loss.detach(), "outputs": outputs.grad, **grads})
-    wanted, ours = found
-    assert wanted.keys() == ours.keys()
-    for name, tensor in wanted.items():
-        torch.testing.assert_close(ours[name], tensor, rtol=0, atol=1e-12, msg=name)
+    assert_same_with_gradients(
+        lambda *given: cross_entropy(*given, targets, legal_of(), states),
+        lambda *given: plain(*given, targets, legal_of(), states),
+        tied,
+        atol=1e-12,
+    )
 
 
 def test_bf16_products_stay_near():

@@ -7,14 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference.losses import V, assert_same_with_gradients, legal_by_state, legal_of, places
 
-from charlm.draws import Draws
-from charlm.model.language_model import Architecture, LanguageModel
-from charlm.model.legal import LegalTokens
 from charlm.training.loss import cross_entropy
 from charlm.training.vocabulary_sample import VocabularySample, inclusion
 
-T, B, H, E, V = 3, 4, 6, 5, 11
 CPU = torch.device("cpu")
 
 
@@ -36,26 +33,12 @@ def test_as_many_tokens_as_asked_are_expected(counts, size, data):
     assert (np.diff(r[by_count]) >= -1e-12).all(), "a rarer token comes more often"
 
 
-def model_of(tied):
-    model = LanguageModel(Architecture(V, "gru", 1, H, E, tied)).initialise("default", Draws(1, 0))
-    with torch.no_grad():
-        model.decoder.bias.normal_(generator=torch.Generator().manual_seed(3))
-    return model.double()
-
-
-def legal_of():
-    """State 1 allows the last four tokens alone, state 0 all but the last two."""
-    legal = np.ones((2, V), bool)
-    legal[1, :-4], legal[0, -2:] = False, False
-    return legal
-
-
 def by_equation(model, outputs, targets, states, drawn, r):
     """-log exp(y_t - log r_t) / sum over D + {t}, place by place, of what is legal there."""
     y = model.logits(outputs.flatten(0, 1)) - torch.tensor(np.log(r))
     costs = []
     for row, target, state in zip(y, targets.flatten().tolist(), states.ravel(), strict=True):
-        there = sorted({*drawn, target} & set(np.flatnonzero(legal_of()[state]).tolist()))
+        there = sorted({*drawn, target} & set(np.flatnonzero(legal_by_state()[state]).tolist()))
         costs.append(torch.logsumexp(row[there], 0) - row[target])
     return torch.stack(costs).mean()
 
@@ -63,37 +46,20 @@ def by_equation(model, outputs, targets, states, drawn, r):
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied, projected"])
 @pytest.mark.parametrize("drawn", [[], [0, 3, 4, 9], list(range(V))], ids=["none", "some", "all"])
 def test_loss_and_gradients_are_those_of_the_equation(tied, drawn):
-    rng = np.random.default_rng(2)
-    states = rng.integers(0, 2, (T, B))
-    targets = np.where(states, V - 1 - rng.integers(0, 4, (T, B)), rng.integers(0, V - 2, (T, B)))
-    r = np.float32(rng.uniform(0.1, 1, V)).astype(np.float64)
+    targets, states = places()
+    r = np.float32(np.random.default_rng(5).uniform(0.1, 1, V)).astype(np.float64)
     sample = VocabularySample(r, 1, CPU)
     sample._cost = sample._cost.double()
-    found = []
-    for ours in (False, True):
-        model = model_of(tied)
-        generator = torch.Generator().manual_seed(4)
-        outputs = torch.randn(T, B, H, generator=generator, dtype=torch.float64, requires_grad=True)
-        if ours:
-            legal = LegalTokens(legal_of(), CPU)
-            among = torch.tensor(drawn, dtype=torch.long)
-            loss = cross_entropy(
-                model,
-                outputs,
-                torch.tensor(targets),
-                legal,
-                states,
-                lambda whole, among=among: sample.among(whole, among),
-            )
-        else:
-            loss = by_equation(model, outputs, torch.tensor(targets), states, drawn, r)
-        (2.5 * loss).backward()
-        grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-        found.append({"loss": loss.detach(), "outputs": outputs.grad, **grads})
-    wanted, ours = found
-    assert wanted.keys() == ours.keys()
-    for name, tensor in wanted.items():
-        torch.testing.assert_close(ours[name], tensor, rtol=0, atol=1e-6, msg=name)
+
+    def narrowed(choice):
+        return sample.among(choice, torch.tensor(drawn, dtype=torch.long))
+
+    assert_same_with_gradients(
+        lambda model, outputs: cross_entropy(model, outputs, targets, legal_of(), states, narrowed),
+        lambda model, outputs: by_equation(model, outputs, targets, states, drawn, r),
+        tied,
+        atol=1e-6,
+    )
 
 
 def test_it_is_least_where_the_whole_softmax_is():
