@@ -138,7 +138,7 @@ def resolve(
         config = config.with_values({own[-1].key: own[-1].value})
     if config.classifier.lm_epochs and config.classifier.lm_lr == AUTO:
         begins = config.model.init_from is None
-        lr = usual_rate("adamw", config.model) * (1 if begins else _LM_LR)
+        lr = usual_rate("adamw", config.model)[0] * (1 if begins else _LM_LR)
         value, reason = float(f"{lr:.2g}"), "of the language model, which has learned before"
         config = config.with_values({"classifier.lm_lr": value})
         own.append(Choice("classifier.lm_lr", value, reason))

@@ -90,7 +90,7 @@ class _Resolution:
         self._paces: dict[tuple[int, int, int], float] = {}
 
     def run(self) -> tuple[Config, list[Choice]]:
-        facts, o, b = self.facts, self.config.optimisation, self.config.budget
+        facts, b = self.facts, self.config.budget
         no_limit = b.epochs is None and b.steps is None
         minutes = _DEFAULT_MINUTES if no_limit else None
         if minutes is None and b.minutes == AUTO:
@@ -103,7 +103,7 @@ class _Resolution:
         self._batch()
         self._regularisation()
         self._optimisation()
-        lr_ratio = self.config.optimisation.lr / usual_rate(o.optimizer, self.config.model)
+        lr_ratio = self.config.optimisation.lr / self._usual_rate()[0]
         about = facts.train_tokens, self._expected_epochs(), lr_ratio, facts.seen_once
         for choice in ngram_choices(self.config, *about):
             self._set(*choice)
@@ -258,7 +258,7 @@ class _Resolution:
 
     def _optimisation(self) -> None:
         o = self.config.optimisation
-        lr, reason = self._learning_rate()
+        lr, reason = self._usual_rate()
         self._set("optimisation.lr", float(f"{lr:.2g}"), reason)
         averaged = o.optimizer == "nt-asgd"
         reason = "the average takes the place of a fall" if averaged else "to the end of the budget"
@@ -282,12 +282,9 @@ class _Resolution:
         else:
             self._set("budget.report_every", 50, "now and then")
 
-    def _learning_rate(self) -> tuple[float, str]:
-        m, optimizer = self.config.model, self.config.optimisation.optimizer
-        lr = usual_rate(optimizer, m)
-        if optimizer in BY_GRADIENT_ALONE:
-            return lr, "for gradients cut to norm 1"
-        return lr, f"{optimizer}, for {m.layers} x {m.hidden_size} hidden units"
+    def _usual_rate(self) -> tuple[float, str]:
+        o = self.config.optimisation
+        return usual_rate(o.optimizer, self.config.model, o.softmax_sample is not None)
 
 
 def last_step(config: Config, train_tokens: int) -> int | None:
