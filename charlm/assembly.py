@@ -162,6 +162,10 @@ class Assembly:
         o, tokens = self.config.optimisation, self.tokenizer.vocabulary_size
         if o.softmax_sample in (AUTO, None) or o.softmax_sample >= tokens:
             return None
+        self.listener.say(
+            f"A step learns from about {o.softmax_sample:,} of {tokens:,} tokens. Its loss is of "
+            "those, and less than of all, with which the valid text is measured."
+        )
         counts = self.cache.parts["train"].frequencies(tokens)
         r = inclusion(counts, unusual(self.tokenizer.grammar.legal), o.softmax_sample)
         return VocabularySample(r, o.seed, self.model.device)

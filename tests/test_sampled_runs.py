@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from contract.command import call
 from reference.stored_runs import assert_same_arrays, assert_stopped_is_never_stopped, weights
 
 import charlm
@@ -26,6 +27,15 @@ def test_it_learns_what_the_whole_softmax_says(run, tiny_text, tmp_path):
     assert sampled < 0.6 * np.log(models[0].tokenizer.vocabulary_size)
     assert sampled == pytest.approx(whole, abs=0.25)
     assert models[0].score(["the patient"])
+
+
+@pytest.mark.parametrize("size", ["18", "none"])
+def test_that_its_loss_is_of_some_words_is_said(size, tiny_text, tmp_path):
+    """A person would think that it learns by heart, where training is far below validation."""
+    words = ["--out", str(tmp_path / "run"), "--tokenizer", "word", "--softmax-sample", size]
+    done = call("train", tiny_text, *words, "--steps", "1", "--hidden-size", "4")
+    assert done.code == 0
+    assert ("A step learns from about 18 of " in done.err) is (size == "18")
 
 
 def test_the_smallest_sample_learns_too(run, tiny_text, tmp_path):

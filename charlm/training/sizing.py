@@ -284,7 +284,8 @@ class _Resolution:
 
     def _usual_rate(self) -> tuple[float, str]:
         o = self.config.optimisation
-        return usual_rate(o.optimizer, self.config.model, o.softmax_sample is not None)
+        over_words = 0.0 if o.softmax_sample is None else self._expected_epochs()
+        return usual_rate(o.optimizer, self.config.model, over_words)
 
 
 def last_step(config: Config, train_tokens: int) -> int | None:

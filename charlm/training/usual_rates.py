@@ -15,19 +15,23 @@ _REFERENCE_LR = {
     "muon": 20e-3,
 }
 BY_GRADIENT_ALONE = ("sgd", "nt-asgd")
-# Words that are seen a few times each, in many passes (scripts/LOG.md, "The rate of words").
-_OF_SAMPLED_WORDS = 1 / 3
+# Over a text of many words so many passes learn most at the usual rate, more at a lower one
+# (scripts/LOG.md, "The rate of words").
+_PASSES_OVER_WORDS = 3.0
 
 
-def usual_rate(optimizer: str, model: Model, sampled: bool = False) -> tuple[float, str]:
+def usual_rate(optimizer: str, model: Model, over_words: float = 0.0) -> tuple[float, str]:
     """The peak rate at which a network of these sizes learns from the beginning, and its reason.
 
-    sampled: its vocabulary is so large that a step learns from a sample of it.
+    over_words: how many passes there are over a text with so large a vocabulary that a step learns
+    from a sample of it. Of more than three the rate falls with the root of their number.
     """
     lr = _REFERENCE_LR[optimizer]
     if optimizer in BY_GRADIENT_ALONE:
         return lr, "for gradients cut to norm 1"
+    lr *= min(1.5, math.sqrt(REFERENCE_WIDTH / model.hidden_size)) / model.layers
     reason = f"{optimizer}, for {model.layers} x {model.hidden_size} hidden units"
-    if sampled:
-        lr, reason = lr * _OF_SAMPLED_WORDS, f"{reason} and words seen a few times each"
-    return lr * min(1.5, math.sqrt(REFERENCE_WIDTH / model.hidden_size)) / model.layers, reason
+    if over_words > _PASSES_OVER_WORDS:
+        lr *= math.sqrt(_PASSES_OVER_WORDS / over_words)
+        reason += f" and {over_words:.1f} passes over words"
+    return lr, reason

@@ -256,3 +256,18 @@ def test_the_layer_that_is_tried_is_the_one_that_is_trained():
         assert {inputs for _, inputs, _ in tried} == {33 if "embedding_size" in more else 64} or (
             all(hidden == inputs for hidden, inputs, _ in tried) and "tie_weights" in more
         )
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "epochs", "share"),
+    [("adamw", 12.0, 1 / 2), ("muon", 12.0, 1 / 2), ("adamw", 2.0, 1.0), ("sgd", 12.0, 1.0)],
+)
+def test_many_passes_over_words_want_a_lower_rate(optimizer, epochs, share):
+    """Where a step learns from some of the words; not by the gradient alone, whose length is
+    cut."""
+    facts, lr = facts_of(vocabulary=33_000), {}
+    for sample in (4096, None):
+        options = {"tokenizer": "word", "hidden_size": 384, "epochs": epochs, "layers": 1}
+        options |= {"optimizer": optimizer, "softmax_sample": sample}
+        lr[sample] = resolve(config_of(**options), facts)[0].optimisation.lr
+    assert lr[4096] == pytest.approx(share * lr[None], rel=0.02)
