@@ -138,21 +138,19 @@ class _Resolution:
         if not self._cell().recurrent:
             self._set("model.context", self._cell().gates, "some words or letters")
         self._set("model.layers", 1, "one wide layer learns most per minute")
-        large = self._large
+        large, reason = self._large, f"a vocabulary of {self.facts.vocabulary_size:,}"
         if self.config.model.softmax == "adaptive":
             cutoffs = cutoffs_for(self.facts.vocabulary_size, self.facts.unusual)
-            reason = f"a vocabulary of {self.facts.vocabulary_size:,}"
             self._set("model.cutoffs", cutoffs, reason)
             self._set("model.tie_weights", False, "clusters have vectors of their own sizes")
         sample = sample_for(self.facts.vocabulary_size, self.config.model.softmax)
         if sample is None and self.config.optimisation.softmax_sample == AUTO:
             self.config = self.config.with_values({"optimisation.softmax_sample": None})
-        reason = f"a vocabulary of {self.facts.vocabulary_size:,}"
         self._set("optimisation.softmax_sample", sample, reason)
         embedding = self._hidden_size()
         hidden = self.config.model.hidden_size
         size = self._embedding_size(hidden, embedding)
-        self._set("model.embedding_size", size, f"a vocabulary of {self.facts.vocabulary_size:,}")
+        self._set("model.embedding_size", size, reason)
         reason = "a large vocabulary shares its vectors" if large else "a small vocabulary"
         self._set("model.tie_weights", large, reason)
         if self.config.model.cell in ("rnn", "feedforward"):
@@ -164,6 +162,10 @@ class _Resolution:
     @property
     def _large(self) -> bool:
         return self.facts.vocabulary_size >= _LARGE_VOCABULARY
+
+    @property
+    def _sampled(self) -> bool:
+        return self._columns() < self.facts.vocabulary_size and not self.config.cutoffs
 
     def _embedding_size(self, hidden: int, usual: int) -> int:
         m = self.config.model
@@ -187,10 +189,9 @@ class _Resolution:
                     width, self._columns(), self._cell().gates, tied
                 )
                 reason += f", shared with {facts.vocabulary_size:,} tokens"
-        sampled = self.config.optimisation.softmax_sample is not None
-        most = (widest_for_words if sampled else widths.widest)(facts.train_tokens)
+        most = (widest_for_words if self._sampled else widths.widest)(facts.train_tokens)
         if width > most:
-            embedding = min(embedding, half_as_wide(most)) if sampled else embedding
+            embedding = min(embedding, half_as_wide(most)) if self._sampled else embedding
             width, reason = most, f"only {facts.train_tokens:,} tokens to train on"
         chosen = rule = widths.rounded(width)
         if minutes is not None and self.config.model.hidden_size == AUTO:
@@ -284,7 +285,7 @@ class _Resolution:
 
     def _usual_rate(self) -> tuple[float, str]:
         o = self.config.optimisation
-        over_words = 0.0 if o.softmax_sample is None else self._expected_epochs()
+        over_words = self._expected_epochs() if self._sampled else 0.0
         return usual_rate(o.optimizer, self.config.model, over_words)
 
 

@@ -266,8 +266,9 @@ def test_many_passes_over_words_want_a_lower_rate(optimizer, epochs, share):
     """Where a step learns from some of the words; not by the gradient alone, whose length is
     cut."""
     facts, lr = facts_of(vocabulary=33_000), {}
-    for sample in (4096, None):
+    for sample in (4096, None, 10**6):
         options = {"tokenizer": "word", "hidden_size": 384, "epochs": epochs, "layers": 1}
         options |= {"optimizer": optimizer, "softmax_sample": sample}
         lr[sample] = resolve(config_of(**options), facts)[0].optimisation.lr
     assert lr[4096] == pytest.approx(share * lr[None], rel=0.02)
+    assert lr[10**6] == lr[None], "a sample of all is all"
