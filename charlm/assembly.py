@@ -36,9 +36,9 @@ from charlm.training.interrupt import Interruption
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.listener import Listener, Listeners
 from charlm.training.loop import Loop
+from charlm.training.planned_steps import evaluation_times
 from charlm.training.ranks import Gone, Ranks, require_device
 from charlm.training.row_adagrad import RowAdagrad, SideBySide
-from charlm.training.sizing import evaluation_times
 from charlm.training.state import Evaluations, TrainingState
 from charlm.training.tensorboard import TensorBoard
 from charlm.training.vocabulary_sample import VocabularySample, inclusion

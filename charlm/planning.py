@@ -30,6 +30,7 @@ from charlm.training import precision, sizing
 from charlm.training.listener import Listener
 from charlm.training.loss import CHUNK_LOGITS, FEWEST_PLACES
 from charlm.training.pace import Pace
+from charlm.training.planned_steps import last_step
 from charlm.transfer import adopted, source_of
 
 _LITTLE_TEXT = 10_000  # tokens
@@ -84,7 +85,7 @@ class Plan:
                 "text: charlm audit says what the model kept of them."
             )
         o, b = self.config.optimisation, self.config.budget
-        last = sizing.last_step(self.config, self.train_tokens)
+        last = last_step(self.config, self.train_tokens)
         if last is None or b.eval_every == AUTO:
             return found
         for option, needed in (("plateau", 3), ("nt-asgd", 7)):

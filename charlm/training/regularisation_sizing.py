@@ -18,13 +18,19 @@ _WEIGHT_DECAY = {
 
 
 def regularisation_choices(
-    config: Config, passes: float, recurrent: bool
+    config: Config, passes: float, recurrent: bool, over_words: bool = False
 ) -> Iterator[tuple[str, Any, str]]:
-    """Each setting with its value for a text that is read so many times, and the reason."""
+    """Each setting with its value for a text that is read so many times, and the reason.
+
+    over_words: the vocabulary is so large that a step learns from a sample of it.
+    """
     r = config.regularisation
-    # Nothing is learned by heart in the first passes; then dropout grows with their number.
-    rate = round(min(0.5, 0.04 * passes**0.7), 2)
-    reason = f"about {passes:.1f} passes over the text are expected"
+    # Nothing is learned by heart in the first passes; then dropout grows with their number. A word
+    # is seen more rarely than a character, and learned by heart sooner (scripts/LOG.md, "More
+    # dropout for words").
+    rate = round(min(0.5, 0.07 * passes if over_words else 0.04 * passes**0.7), 2)
+    text = "words" if over_words else "the text"
+    reason = f"about {passes:.1f} passes over {text} are expected"
     yield "regularisation.embedding_dropout", 0.0, "off unless asked for"
     yield "regularisation.input_dropout", round(rate / 4, 2), reason
     between = rate if config.model.layers > 1 else 0.0

@@ -18,6 +18,7 @@ from charlm.training import widths
 from charlm.training.batch_sizing import USUAL_STREAMS, batch_choices, fit_to_text
 from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.pace import operations
+from charlm.training.planned_steps import evaluation_times, last_step
 from charlm.training.regularisation_sizing import regularisation_choices
 from charlm.training.usual_rates import BY_GRADIENT_ALONE, usual_rate
 from charlm.training.vocabulary_sizing import (
@@ -74,13 +75,6 @@ def resolve(config: Config, facts: Facts) -> tuple[Config, list[Choice]]:
             "Give more text, or a smaller --valid-fraction.",
         )
     return _Resolution(config, facts).run()
-
-
-def evaluation_times(config: Config) -> int:
-    """How often a run is evaluated in its budget, unless --eval-every says so."""
-    o = config.optimisation
-    # What waits for evaluations without improvement must see some.
-    return 40 if o.optimizer == "nt-asgd" or o.schedule == "plateau" else 8
 
 
 class _Resolution:
@@ -207,8 +201,8 @@ class _Resolution:
         return embedding
 
     def _regularisation(self) -> None:
-        recurrent = self._cell().recurrent
-        for choice in regularisation_choices(self.config, self._expected_epochs(), recurrent):
+        about = self._expected_epochs(), self._cell().recurrent, self._sampled
+        for choice in regularisation_choices(self.config, *about):
             self._set(*choice)
 
     def _cell(self) -> Cell:
@@ -287,13 +281,3 @@ class _Resolution:
         o = self.config.optimisation
         over_words = self._expected_epochs() if self._sampled else 0.0
         return usual_rate(o.optimizer, self.config.model, over_words)
-
-
-def last_step(config: Config, train_tokens: int) -> int | None:
-    """The step that --steps and --epochs allow; None where only the clock counts."""
-    b, o = config.budget, config.optimisation
-    windows = train_tokens // o.batch_size // o.bptt
-    limits = [b.steps] if b.steps is not None else []
-    if b.epochs is not None:
-        limits.append(max(1, min(10**12, round(b.epochs * windows))))  # as --steps
-    return min(limits) if limits else None

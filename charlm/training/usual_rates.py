@@ -16,15 +16,15 @@ _REFERENCE_LR = {
 }
 BY_GRADIENT_ALONE = ("sgd", "nt-asgd")
 # Over a text of many words so many passes learn most at the usual rate, more at a lower one
-# (scripts/LOG.md, "The rate of words").
-_PASSES_OVER_WORDS = 3.0
+# (scripts/LOG.md, "The rate of words" and "More dropout for words").
+_PASSES_OVER_WORDS = 1.5
 
 
 def usual_rate(optimizer: str, model: Model, over_words: float = 0.0) -> tuple[float, str]:
     """The peak rate at which a network of these sizes learns from the beginning, and its reason.
 
     over_words: how many passes there are over a text with so large a vocabulary that a step learns
-    from a sample of it. Of more than three the rate falls with the root of their number.
+    from a sample of it. Of more than 1.5 the rate falls with the root of their number.
     """
     lr = _REFERENCE_LR[optimizer]
     if optimizer in BY_GRADIENT_ALONE:

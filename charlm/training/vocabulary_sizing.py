@@ -7,8 +7,8 @@ from itertools import pairwise
 from charlm.model.cluster_ranks import SHRINK
 
 _LEAST_EMBEDDING, _EMBEDDING, _LARGEST_EMBEDDING = 64, 256, 512
-# Units for the root of a thousand tokens of text (scripts/LOG.md, "The rate of words").
-_WORDS_WIDEST = 23
+# Units for the root of a thousand tokens of text (scripts/LOG.md, "More dropout for words").
+_WORDS_WIDEST = 28
 _SAMPLE, _WORTH_IT = 4096, 4  # tokens of a sample, and for how many times as many there is one
 _FREQUENT, _SHARE = 5000, 16  # in the head of an adaptive softmax: at most, and of all tokens
 

@@ -260,7 +260,7 @@ def test_the_layer_that_is_tried_is_the_one_that_is_trained():
 
 @pytest.mark.parametrize(
     ("optimizer", "epochs", "share"),
-    [("adamw", 12.0, 1 / 2), ("muon", 12.0, 1 / 2), ("adamw", 2.0, 1.0), ("sgd", 12.0, 1.0)],
+    [("adamw", 6.0, 1 / 2), ("muon", 6.0, 1 / 2), ("adamw", 1.0, 1.0), ("sgd", 6.0, 1.0)],
 )
 def test_many_passes_over_words_want_a_lower_rate(optimizer, epochs, share):
     """Where a step learns from some of the words; not by the gradient alone, whose length is
@@ -272,3 +272,24 @@ def test_many_passes_over_words_want_a_lower_rate(optimizer, epochs, share):
         lr[sample] = resolve(config_of(**options), facts)[0].optimisation.lr
     assert lr[4096] == pytest.approx(share * lr[None], rel=0.02)
     assert lr[10**6] == lr[None], "a sample of all is all"
+
+
+def test_words_are_learned_by_heart_sooner():
+    """More dropout than for characters from the third pass on; none of it in the first."""
+    rates = {}
+    for passes in (0.1, 4.0, 50.0):
+        for vocabulary in (65, 33_000):
+            options = config_of(tokenizer="word", epochs=passes)
+            config, _ = resolve(options, facts_of(2_000_000, vocabulary))
+            rates[passes, vocabulary] = config.regularisation.output_dropout
+    assert rates[0.1, 33_000] <= rates[0.1, 65] < 0.02
+    assert rates[4.0, 33_000] > 2 * rates[4.0, 65] > 0.1
+    assert rates[50.0, 33_000] == rates[50.0, 65] == 0.5
+
+
+def test_a_layer_for_words_is_no_wider_than_their_number_bears():
+    """1,280 units for the two million words of WikiText-2, however long it may learn."""
+    for tokens, most in ((2_088_628, 1280), (2_088_628 // 4, 640)):
+        facts = facts_of(tokens, 33_279, 10_000.0)
+        config = resolve(config_of(tokenizer="word", minutes=600.0, layers=1), facts)[0]
+        assert config.model.hidden_size == most
