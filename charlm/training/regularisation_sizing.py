@@ -28,7 +28,7 @@ def regularisation_choices(
     # Nothing is learned by heart in the first passes; then dropout grows with their number. A word
     # is seen more rarely than a character, and learned by heart sooner (scripts/LOG.md, "More
     # dropout for words").
-    rate = round(min(0.5, 0.07 * passes if over_words else 0.04 * passes**0.7), 2)
+    rate = round(min(0.5, 0.05 * passes if over_words else 0.04 * passes**0.7), 2)
     text = "words" if over_words else "the text"
     reason = f"about {passes:.1f} passes over {text} are expected"
     yield "regularisation.embedding_dropout", 0.0, "off unless asked for"
