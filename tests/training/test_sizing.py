@@ -275,7 +275,7 @@ def test_many_passes_over_words_want_a_lower_rate(optimizer, epochs, share):
 
 
 def test_words_are_learned_by_heart_sooner():
-    """More dropout than for characters from the third pass on; none of it in the first."""
+    """More dropout where a step learns from a sample of many words; none before the first pass."""
     rates = {}
     for passes in (0.1, 4.0, 50.0):
         for vocabulary in (65, 33_000):
@@ -283,7 +283,7 @@ def test_words_are_learned_by_heart_sooner():
             config, _ = resolve(options, facts_of(2_000_000, vocabulary))
             rates[passes, vocabulary] = config.regularisation.output_dropout
     assert rates[0.1, 33_000] <= rates[0.1, 65] < 0.02
-    assert rates[4.0, 33_000] > 2 * rates[4.0, 65] > 0.1
+    assert rates[4.0, 33_000] > 1.5 * rates[4.0, 65] > 0.1
     assert rates[50.0, 33_000] == rates[50.0, 65] == 0.5
 
 
