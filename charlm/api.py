@@ -11,7 +11,7 @@ Importing this file imports no torch: a loaded model writes text without it.
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -107,9 +107,12 @@ def plan(
     from charlm.planning import plan as make_plan
 
     with tempfile.TemporaryDirectory() as folder:
-        sources, config = _sources(texts, config)
-        request = Request(out=Path(), config=config, sources=sources, given=given, stdin=stdin)
-        return make_plan(request, listener or Listener(), Path(folder))
+        sources, own = _sources(texts, config)
+        request = Request(out=Path(), config=own, sources=sources, given=given, stdin=stdin)
+        found = make_plan(request, listener or Listener(), Path(folder))
+    # Without the parts of an embedded corpus: they are no choice of the person's.
+    parts = {f"corpus.{part}": config.get(f"corpus.{part}") for part in ("valid", "test")}
+    return replace(found, config=found.config.with_values(parts))
 
 
 def _sources(texts: Sequence[str | Path], config: Config) -> tuple[list[str | Path], Config]:

@@ -7,6 +7,9 @@ from charlm.config import SETTINGS, Config
 from charlm.settings import AUTO
 
 OWN_WARM_UP = ("one-cycle", "stlr")  # schedules that begin low
+# What `auto` becomes for these whatever the rest says, so that a resolved configuration may be
+# given again: they ask for nothing.
+USUAL = {"temporal_dropout_kind": "variational", "temporal_dropout_mask": "shared"}
 
 
 def contradictions(config: Config) -> list[str]:
@@ -38,10 +41,11 @@ def contradictions(config: Config) -> list[str]:
     found += _of_ngrams(config)
     found += of_softmax(config)
     if reg.temporal_dropout == 0:
-        for name in ("temporal_dropout_kind", "temporal_dropout_mask"):
-            if getattr(reg, name) != AUTO:
+        for name, usual in USUAL.items():
+            if getattr(reg, name) not in (AUTO, usual):
                 found.append(f"--{name.replace('_', '-')} is given, but --temporal-dropout is 0")
-    if reg.temporal_dropout_mask != AUTO and reg.temporal_dropout_kind not in (AUTO, "variational"):
+    own_mask = reg.temporal_dropout_mask not in (AUTO, USUAL["temporal_dropout_mask"])
+    if own_mask and reg.temporal_dropout_kind not in (AUTO, USUAL["temporal_dropout_kind"]):
         found.append(
             f"--temporal-dropout-mask belongs to --temporal-dropout-kind variational, "
             f"not to {reg.temporal_dropout_kind}"
@@ -55,7 +59,7 @@ def contradictions(config: Config) -> list[str]:
             f"--hidden-size {m.hidden_size}"
         )
     b, o = config.budget, config.optimisation
-    if corpus.valid is None and corpus.valid_fraction == 0:
+    if without_validation(config):
         found += [
             f"{option} needs a validation text; --valid-fraction is 0 and there is no --valid"
             for option in needing_validation(config)
@@ -92,8 +96,9 @@ def _unused_by_cell(config: Config) -> list[str]:
         given = {
             "--init": model.init != SETTINGS["model.init"].default,
             "--temporal-dropout": reg.temporal_dropout not in (AUTO, 0),
-            "--temporal-dropout-kind": reg.temporal_dropout_kind != AUTO,
-            "--temporal-dropout-mask": reg.temporal_dropout_mask != AUTO,
+        } | {
+            f"--{name.replace('_', '-')}": getattr(reg, name) not in (AUTO, usual)
+            for name, usual in USUAL.items()
         }
         found += [
             f"{option} is about connections through time, and --cell {model.cell} has none"
@@ -119,8 +124,11 @@ def _unused_by_cell(config: Config) -> list[str]:
 def _of_ngrams(config: Config) -> list[str]:
     m, found = config.model, []
     if m.ngram_order == 1:
-        given = {"--ngram-rows": m.ngram_rows, "--ngram-lr": config.optimisation.ngram_lr}
-        found += [f"{o} is given, but --ngram-order is 1" for o, v in given.items() if v != AUTO]
+        given = {
+            "--ngram-rows": m.ngram_rows not in (AUTO, 1),
+            "--ngram-lr": config.optimisation.ngram_lr != AUTO,
+        }
+        found += [f"{o} is given, but --ngram-order is 1" for o, there in given.items() if there]
     if m.ngram_rows != AUTO and m.ngram_rows & (m.ngram_rows - 1):
         found.append(f"--ngram-rows is {m.ngram_rows}; needed: a power of two")
     return found
@@ -142,6 +150,11 @@ def of_softmax(config: Config, resolved: bool = False) -> list[str]:
     if resolved and m.cutoffs == AUTO:
         found.append("--cutoffs is auto; needed: rising whole numbers, chosen")
     return found
+
+
+def without_validation(config: Config) -> bool:
+    """Whether nothing is there to validate on."""
+    return config.corpus.valid is None and config.corpus.valid_fraction == 0
 
 
 def needing_validation(config: Config) -> list[str]:

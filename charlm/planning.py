@@ -18,7 +18,7 @@ from charlm.model.cluster_ranks import unusual
 from charlm.model.dropout import DropoutRates
 from charlm.model.kernels import libraries
 from charlm.model.language_model import Architecture
-from charlm.precedence import Kind, stored_configuration
+from charlm.precedence import LIMITS, Kind, stored_configuration
 from charlm.runs.directory import RunDirectory
 from charlm.settings import AUTO, fields_of
 from charlm.storage.reading import parse_toml
@@ -125,8 +125,8 @@ def read_text(
         request.sources,
         folder=folder,
         fit_or_tokenizer=tokenizer_settings(request.config),
-        valid=[corpus.valid] if corpus.valid else None,
-        test=[corpus.test] if corpus.test else None,
+        valid=None if corpus.valid is None else [corpus.valid],
+        test=None if corpus.test is None else [corpus.test],
         valid_fraction=corpus.valid_fraction,
         test_fraction=corpus.test_fraction,
         direction=request.config.model.direction,
@@ -209,7 +209,8 @@ def stored_config(run: RunDirectory) -> Config:
 def resumed(stored: Kind, given: Config, keys: Sequence[str], out: Path) -> Kind:
     """The stored configuration with what may change on resuming: budget, threads, reports.
 
-    Limits that are given take the place of all those that are not. UsageError where no limit
+    Limits that are given take the place of all those that are not, unless they are the run's
+    own. UsageError where no limit
     is left, or the device is not there.
     """
     settings = fields_of(type(stored))
@@ -218,9 +219,8 @@ def resumed(stored: Kind, given: Config, keys: Sequence[str], out: Path) -> Kind
         for key in keys
         if not settings[key].setting.identity and given.get(key) != AUTO
     }
-    limits = {"budget.epochs", "budget.steps", "budget.minutes"}
-    if limits & set(changes):
-        changes |= {key: None for key in limits - set(changes)}
+    if any(changes[key] != stored.get(key) for key in LIMITS & set(changes)):
+        changes |= {key: None for key in LIMITS - set(changes)}
     config = stored.with_values(changes)
     b = config.budget
     if b.epochs is None and b.steps is None and b.minutes is None:

@@ -24,6 +24,11 @@ _SHAPES = tuple(
 )
 
 
+ASSIGNED = "--set"  # the source of what it gives
+# A place that gives one of them says when to end, and those of the places before are gone.
+LIMITS = frozenset({"budget.epochs", "budget.steps", "budget.minutes"})
+
+
 @dataclass(frozen=True)
 class Layer:
     """Settings from one place: a preset, a file, or the command line."""
@@ -33,7 +38,8 @@ class Layer:
 
 
 def build(layers: Iterable[Layer], resolved: bool = False, kind: type[Config] = Config) -> Config:
-    """The configuration that the layers make, the later ones winning.
+    """The configuration that the layers make, the later ones winning; of what ends a run, what
+    the last place says that says anything of it.
 
     `resolved`: it is a run's own, where `auto` has given a value even to what is not used.
     Raises UsageError naming every problem of every layer at once.
@@ -42,7 +48,12 @@ def build(layers: Iterable[Layer], resolved: bool = False, kind: type[Config] = 
     settings = fields_of(kind)
     values: dict[str, Any] = {}
     problems: list[str] = []
+    limited_by = None
     for layer in layers:
+        if any(layer.values.get(key) not in (None, "none") for key in LIMITS):
+            if limited_by != ASSIGNED:  # --set and options are one place
+                values = {key: value for key, value in values.items() if key not in LIMITS}
+            limited_by = layer.source
         for key, given in layer.values.items():
             entry = settings.get(key)
             if entry is None:
@@ -140,7 +151,7 @@ def read_assignments(assignments: Iterable[str]) -> Layer:
         if not equals:
             raise UsageError(f"--set {assignment} has no '='", "Write --set section.key=value.")
         values[key.strip()] = value.strip()
-    return Layer("--set", values)
+    return Layer(ASSIGNED, values)
 
 
 def to_toml(config: Config) -> str:

@@ -22,6 +22,7 @@ from charlm.planning import (
 from charlm.precedence import differing, to_toml
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import RunDirectory, may_be_replaced, successor
+from charlm.settings import AUTO
 from charlm.storage.reading import physical_memory
 from charlm.text.corpus import corpus_fingerprint
 from charlm.text.token_cache import TokenCache
@@ -180,6 +181,9 @@ class _Run:
         given = self.request.config
         if (self.run.cache / "manifest.json").exists():
             # What was too large for the text was reduced then, and is now.
+            for key in ("optimisation.batch_size", "optimisation.bptt"):
+                if given.get(key) == AUTO:
+                    given = given.with_values({key: stored.get(key)})
             given = fit_to_text(given, len(TokenCache.open(self.run.cache).parts["train"].ids))
         changed = differing(stored, given, self.request.given)
         problems = [
@@ -190,8 +194,8 @@ class _Run:
             corpus = stored.corpus
             now = corpus_fingerprint(
                 self.request.sources,
-                valid=[corpus.valid] if corpus.valid else None,
-                test=[corpus.test] if corpus.test else None,
+                valid=None if corpus.valid is None else [corpus.valid],
+                test=None if corpus.test is None else [corpus.test],
                 encoding=corpus.encoding,
                 errors=corpus.errors,
                 stdin=self.request.stdin,

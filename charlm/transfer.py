@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from charlm.config import SETTINGS, Config
+from charlm.contradictions import contradictions
 from charlm.errors import UsageError
 from charlm.loaded import Model
 from charlm.model.cluster_ranks import clusters_for, cutoffs_of
@@ -69,19 +70,26 @@ def adopted(
         f"{SETTINGS[key].option} is given, and {named} brings weights that have begun"
         for key in _USELESS
         if key in given
+        and config.get(key) not in (AUTO, SETTINGS[key].default, source.config.get(key))
     ]
     for key in _DECIDED:
         value, asked = source.config.get(key), config.get(key)
         if key in _NGRAMS and value == AUTO:  # older than the setting
             value = 1
         values[key] = value
+        if key == "model.last_hidden_size" and value == AUTO:
+            value = source.config.model.hidden_size
         if key in given and asked not in (value, AUTO):
             problems.append(f"{SETTINGS[key].option} is {asked}, and the run has {value}")
+    found = config.with_values(values)
+    # What an option needs may not be in the network that it is given to.
+    problems += contradictions(found)
     if problems:
         raise UsageError(
             f"{named} {config.model.init_from}: " + "; ".join(problems),
             "Leave out these options, or start from nothing.",
         )
+    values = {}
     if config.tokenizer.tokenizer == source.tokenizer.kind or _KIND not in given:
         values |= {
             key: source.config.get(key)
@@ -90,7 +98,7 @@ def adopted(
         }
     if source.config.zoneout and not set(_ZONEOUT) & set(given):
         values |= {key: source.config.get(key) for key in _ZONEOUT}
-    return config.with_values(values)
+    return found.with_values(values)
 
 
 def mapped(weights: Mapping[str, Any], source: Tokenizer, target: Tokenizer) -> Mapped:

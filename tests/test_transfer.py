@@ -103,6 +103,37 @@ def test_what_the_weights_have_may_be_said(tiny_run, tiny_text):
     assert json.loads(done.out)["config"]["model"]["embedding_size"] == 12
 
 
+def test_the_file_of_a_dry_run_with_it_may_be_given(tiny_run, tiny_text, tmp_path):
+    file = tmp_path / "resolved.toml"
+    words = ("--steps", "3", "--dry-run", *("--valid-fraction", "0.2"))
+    file.write_text(call("train", tiny_text, "--init-from", tiny_run, *words).out)
+    again = call("train", tiny_text, "--config", file, "--dry-run")
+    assert again.code == 0, again.err
+    assert again.out == file.read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [("--inter-layer-dropout", "0.3"), ("--ngram-order", "1", "--ngram-lr", "0.1")]
+)
+def test_what_the_network_of_the_weights_cannot_use_is_refused(
+    words, tiny_run, tiny_text, tmp_path
+):
+    out = tmp_path / "run"
+    done = call("train", tiny_text, "--init-from", tiny_run, *words, "--out", out)
+    assert done.code == 2 and words[-2] in done.err
+    assert not out.exists()
+
+
+def test_a_sample_of_the_words_of_clusters_is_refused(tiny_text, tmp_path):
+    adaptive = {"tokenizer": "word", "softmax": "adaptive", "hidden_size": 8, "threads": 1}
+    charlm.train([tiny_text], tmp_path / "run", steps=1, **adaptive)
+    with pytest.raises(UsageError, match="--softmax-sample"):
+        charlm.train(
+            [tiny_text], tmp_path / "new", init_from=str(tmp_path / "run"), softmax_sample=300,
+            steps=1,
+        )  # fmt: skip
+
+
 def test_no_run_there(tiny_text, tmp_path):
     with pytest.raises(RunError):
         charlm.train([tiny_text], tmp_path / "run", init_from=str(tmp_path / "nothing"), steps=1)

@@ -25,16 +25,13 @@ from charlm.classifying.request import ClassifierRequest, CurveRequest
 from charlm.classifying.run import finetune
 from charlm.config_text import Corpus
 from charlm.errors import Interrupted
-from charlm.precedence import build, read_toml, to_toml
+from charlm.precedence import build, read_toml
 from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory
 from charlm.settings import AUTO
-from charlm.storage.atomic import write_atomically
 from charlm.text.labelled import LabelledRow
 from charlm.text.labelled_splits import Division
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 from charlm.training.listener import Listener
-
-_OPTIONS = "options.toml"
 
 
 def curve_of_run(
@@ -47,7 +44,7 @@ def curve_of_run(
         division = _division(texts, tokenizer)
         counts = label_counts(curve.counts, curve.fractions, division)
         run.learning_curve.mkdir(mode=0o700, exist_ok=True)
-        points = _Points(_options(request, run), stored_config(run), run, division)
+        points = _Points(_asked(run), stored_config(run), run, division)
         try:
             found = learning_curve(
                 division,
@@ -85,15 +82,10 @@ def _division(texts: LabelledTexts, tokenizer: Tokenizer) -> Division:
     return Division(**parts, classes=texts.classes)
 
 
-def _options(request: ClassifierRequest, run: RunDirectory) -> ClassifierConfig:
-    """What was asked for when the curve began: every point finds its own numbers for `auto`."""
-    path = run.learning_curve / _OPTIONS
-    if not path.exists():
-        write_atomically(path, to_toml(request.config).encode("utf-8"))
-    return cast(
-        ClassifierConfig,
-        build([read_toml(path.read_text("utf-8"), str(path))], kind=ClassifierConfig),
-    )
+def _asked(run: RunDirectory) -> ClassifierConfig:
+    """What was asked for when the run began: every point finds its own numbers for `auto`."""
+    layer = read_toml(run.asked_text, str(run.asked_path))
+    return cast(ClassifierConfig, build([layer], kind=ClassifierConfig))
 
 
 @dataclass
@@ -145,7 +137,8 @@ class _Points:
 
     def _from_scratch(self) -> ClassifierConfig:
         classifier = replace(self.options.classifier, backward=None, lm_text=None, lm_lr=AUTO)
-        model = replace(self.stored.model, init_from=None)
+        # Their tokens are fewer than those whose clusters the run has, and none is predicted.
+        model = replace(self.stored.model, init_from=None, softmax="full", cutoffs=AUTO)
         return replace(
             self.options, model=model, tokenizer=self.stored.tokenizer, classifier=classifier
         )

@@ -10,7 +10,7 @@ from charlm.classifier_settings import CLASSES, SECTION, UNUSED, ClassifierConfi
 from charlm.classifying import sizing
 from charlm.classifying.labelled_cache import LabelledTexts
 from charlm.classifying.network import classifier_architecture
-from charlm.config import SETTINGS, Budget, Config, Optimisation
+from charlm.config import SETTINGS, Budget, Config, Optimisation, Regularisation
 from charlm.errors import RunError, UsageError
 from charlm.loaded import Model as LoadedModel
 from charlm.planning import resolve as resolve_sizes
@@ -80,7 +80,16 @@ def adopted_by(
     if len(sources) == 2:
         first, second = (source.config.model for source in sources)
         shapes = [
-            replace(shape, init_from=None, init="", forget_bias=AUTO, direction="")
+            replace(
+                shape,
+                init_from=None,
+                init="",
+                forget_bias=AUTO,
+                direction="",
+                last_hidden_size=shape.hidden_size
+                if shape.last_hidden_size == AUTO
+                else shape.last_hidden_size,
+            )
             for shape in (first, second)
         ]
         if shapes[0] != shapes[1]:
@@ -138,11 +147,14 @@ def resolve(
         config = config.with_values({own[-1].key: own[-1].value})
     if config.classifier.lm_epochs and config.classifier.lm_lr == AUTO:
         begins = config.model.init_from is None
-        lr = usual_rate("adamw", config.model)[0] * (1 if begins else _LM_LR)
-        value, reason = float(f"{lr:.2g}"), "of the language model, which has learned before"
+        sampled = config.optimisation.softmax_sample is not None
+        passes = config.classifier.lm_epochs if begins and sampled else 0.0
+        lr = usual_rate("adamw", config.model, passes)[0] * (1 if begins else _LM_LR)
+        value = float(f"{lr:.2g}")
+        reason = "of the language model" + ("" if begins else ", which has learned before")
         config = config.with_values({"classifier.lm_lr": value})
         own.append(Choice("classifier.lm_lr", value, reason))
-    others = ("optimisation.batch_size", "optimisation.bptt", "optimisation.lr")
+    others = ("optimisation.batch_size", "optimisation.bptt", "optimisation.lr", *UNUSED)
     choices = [choice for choice in found.choices if choice.key not in others] + own
     network = classifier_architecture(config, len(texts.classes), tokenizer)
     return ClassifierPlan(config, choices, network.parameters(), texts.classes)
@@ -150,7 +162,8 @@ def resolve(
 
 def language_model_config(config: ClassifierConfig, source: str | None, direction: str) -> Config:
     """Of the run that fine-tunes the language model before the classifier learns."""
-    o, b, c = config.optimisation, config.budget, config.classifier
+    o, r, b, c = config.optimisation, config.regularisation, config.budget, config.classifier
+    readers = 1 if c.backward is None else 2
     return Config(
         tokenizer=config.tokenizer,
         model=replace(config.model, init_from=source, direction=direction)
@@ -160,9 +173,16 @@ def language_model_config(config: ClassifierConfig, source: str | None, directio
             lr=c.lm_lr, schedule="stlr", seed=o.seed, threads=o.threads, device=o.device,
             precision=o.precision, kernel=o.kernel,
         ),
+        # Part of what the network computes, when it is measured too.
+        regularisation=replace(
+            Regularisation(), temporal_dropout=r.temporal_dropout,
+            temporal_dropout_kind=r.temporal_dropout_kind, dropout=r.dropout,
+        )
+        if config.zoneout
+        else Regularisation(),
         budget=Budget(
             epochs=c.lm_epochs,
-            minutes=None if b.minutes is None else b.minutes * _LM_SHARE,
+            minutes=None if b.minutes is None else b.minutes * _LM_SHARE / readers,
             save_every=b.save_every,
         ),
     )  # fmt: skip

@@ -35,6 +35,7 @@ from charlm.classifying.resuming import refuse_changes
 from charlm.errors import Interrupted, RunError, UsageError
 from charlm.loaded import Model
 from charlm.planning import Request, ends, resumed, tokenizer_settings
+from charlm.precedence import to_toml
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory, may_be_replaced, successor
 from charlm.runs.export import read_model
@@ -64,8 +65,11 @@ def finetune(request: ClassifierRequest, listener: Listener) -> dict[str, Any]:
         except Interrupted as interrupted:
             out = shlex.quote(str(request.out))
             if (request.out / "config.toml").exists():
-                command = f"charlm finetune-classify --resume --out {out}"
-                interrupted.hint = f"Saved. Go on with: {command}"
+                interrupted.hint = (
+                    f"Saved. Go on with: charlm finetune-classify --resume --out {out}"
+                )
+                if request.curve is not None:
+                    interrupted.hint += "\nand the options of its learning curve, as they were."
             raise
 
 
@@ -82,6 +86,7 @@ def _begin(
         )
     if request.resume:
         listener.say(f"There is no run in {request.out} yet: it begins.")
+    asked = request.config
     request, sources = checked(request)
     refuse_to_overwrite(request.out, sources)
     division = divided(request, listener)
@@ -89,17 +94,18 @@ def _begin(
         label_counts(request.curve.counts, request.curve.fractions, division)
     interruption.check()
     if request.force and may_be_replaced(request.out):
-        return _replace(request, division, sources, listener, interruption)
+        return _replace(asked, request, division, sources, listener, interruption)
     run = RunDirectory.create(request.out)
     try:
         with run.lock():
             work = _ClassifierRun(run, request, listener, interruption)
-            return work.start(*work.prepare(division, sources))
+            return work.start(asked, *work.prepare(division, sources))
     finally:
         run.discard_unless_begun()
 
 
 def _replace(
+    asked: ClassifierConfig,
     request: ClassifierRequest,
     division: Division,
     sources: list[Model],
@@ -113,7 +119,7 @@ def _replace(
         run = RunDirectory.create(request.out, force=True, prepared=folder)
         with run.lock():
             work = _ClassifierRun(run, request, listener, interruption)
-            return work.start(plan, open_texts(run.cache), tokenizer)
+            return work.start(asked, plan, open_texts(run.cache), tokenizer)
 
 
 def plan(request: ClassifierRequest, listener: Listener) -> ClassifierPlan:
@@ -136,9 +142,14 @@ class _ClassifierRun:
     interruption: Interruption
 
     def start(
-        self, plan: ClassifierPlan, texts: LabelledTexts, tokenizer: Tokenizer
+        self,
+        asked: ClassifierConfig,
+        plan: ClassifierPlan,
+        texts: LabelledTexts,
+        tokenizer: Tokenizer,
     ) -> dict[str, Any]:
-        """Train from the beginning what has been prepared."""
+        """Train from the beginning what has been prepared; `asked`: with every `auto` that a
+        learning curve resolves anew."""
         sizes = ", ".join(f"{len(labels):,} {part}" for part, labels in texts.labels.items())
         self.listener.say(
             f"texts: {sizes}; {len(texts.classes)} classes; "
@@ -147,6 +158,7 @@ class _ClassifierRun:
         for choice in plan.choices:
             self.listener.chosen(choice.key, choice.value, choice.reason)
         self.run.write_tokenizer(tokenizer.to_files())
+        self.run.write_asked(to_toml(asked))
         write_config(self.run, plan.config, texts.classes)
         return self._go_on(plan.config, texts, tokenizer, None)
 
@@ -236,14 +248,17 @@ class _ClassifierRun:
             for name, path, direction in zip(
                 LANGUAGE_MODELS, paths, directions_of(config), strict=False
             ):
-                summaries.append(self._language_model(name, config, path, direction, tokenizer))
+                started = time.monotonic() if summaries else self.request.started
+                summaries.append(
+                    self._language_model(name, config, path, direction, tokenizer, started)
+                )
                 sources.append(self.run.path / name)
         elif checkpoint is None:
             sources = [path for path in paths if path is not None]
         found = []
         if checkpoint is None:
             found = [Model(read_model(source)) for source in sources]
-        spent = max((summary["seconds"] for summary in summaries), default=0.0)
+        spent = sum(summary["seconds"] for summary in summaries)
         assembly = ClassifierAssembly(
             self.run,
             config,
@@ -264,8 +279,12 @@ class _ClassifierRun:
         path: str | None,
         direction: str,
         tokenizer: Tokenizer,
+        started: float,
     ) -> dict[str, Any]:
-        """Fine-tune a language model on the texts, or find it done; its summary."""
+        """Fine-tune a language model on the texts, or find it done; its summary.
+
+        started: when its minutes began.
+        """
         nested = RunDirectory.open(self.run.path / name)
         summary = nested.read_summary()
         if summary is not None:
@@ -274,7 +293,7 @@ class _ClassifierRun:
         request = Request(
             out=nested.path,
             config=language_model_config(config, path, direction),
-            started=self.request.started,
+            started=started,
         )
         summary = train_prepared(nested, request, tokenizer, self.listener, self.interruption)
         return {**summary, "run": name}

@@ -40,6 +40,6 @@ class Tally:
         """accuracy, macro_f1, nats, n, per_class. DataError without a single text."""
         if not self._labels:
             raise DataError("there are no texts to measure on", "Give some.")
-        probabilities = np.concatenate(self._probabilities)
+        probabilities = np.concatenate(self._probabilities).astype(np.float64)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         return figures(np.array(self._labels), probabilities, self.classes)

@@ -143,7 +143,7 @@ def _lines(
     name = "standard input" if file == "-" else file
     for batch in line_batches(stream, _ROWS, _CHARACTERS, name=name, say=say, **reading):
         rows = [
-            LabelledRow(line.removesuffix("\n"), None, number + place)
+            LabelledRow(line.removesuffix("\n").removesuffix("\r"), None, number + place)
             for place, line in enumerate(batch, 1)
         ]
         number += len(batch)

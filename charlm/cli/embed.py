@@ -19,6 +19,7 @@ from charlm.cli.verbs import (
 from charlm.errors import UsageError
 from charlm.settings import Setting
 from charlm.storage.places import require_file_place
+from charlm.text.tables import told_format
 
 _POOLING = Setting(
     "what is made of a text's outputs; auto: as the classifier, or concat",
@@ -64,6 +65,11 @@ def embed(context: Context, values: Mapping[str, Any]) -> None:
         raise UsageError(f"--out {out} is no .npy file", "Name it FILE.npy, or leave it out.")
     if out is not None:
         require_file_place(out)
+    if told_format(file) is not None:
+        raise UsageError(
+            f"{file} is a table, and a text is a line here: labels and ids would be read too",
+            f"Give the texts alone, or its lines as they are: charlm embed RUN - < {file}",
+        )
     stream = open_or_standard_input(file, "the texts")
     point_out_unused_pipe(context, file == "-")
 
@@ -76,7 +82,7 @@ def embed(context: Context, values: Mapping[str, Any]) -> None:
     count = 0
     say = context.messages.say
     for batch in line_batches(stream, _LINES, _CHARACTERS, name=name, say=say, **reading):
-        texts = [line.removesuffix("\n") for line in batch]
+        texts = [line.removesuffix("\n").removesuffix("\r") for line in batch]
         vectors = model.embed(texts, None if pooling == "auto" else pooling, **running)
         count += len(vectors)
         if out is not None:

@@ -161,7 +161,8 @@ def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
         show_learning_curve(context.messages, summary["learning_curve"])
         write_learning_curve(summary["learning_curve"], Path(run) / "learning_curve")
     name = shlex.quote(visible(run))
-    context.messages.say(
-        f"Next:\n  charlm classify {name} FILE\n  charlm embed {name} FILE\n"
-        f"The surest wrong answers, with their texts: {visible(run)}/wrong_answers.jsonl"
-    )
+    context.messages.say(f"Next:\n  charlm classify {name} FILE\n  charlm embed {name} FILE")
+    if summary["test"] or summary["valid"]:
+        context.messages.say(
+            f"The surest wrong answers, with their texts: {visible(run)}/wrong_answers.jsonl"
+        )

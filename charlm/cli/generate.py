@@ -135,6 +135,11 @@ def _prompts(context: Context, values: Mapping[str, Any]) -> Iterable[list[str]]
         stream = open_or_standard_input(file, "the prompts")
         name = "standard input" if file == "-" else file
         batches = line_batches(stream, _TOGETHER, _CHARACTERS, name=name, say=say, **how)
-        return ([line.removesuffix("\n") for line in batch] for batch in batches)
+        return ([_ended(line) for line in batch] for batch in batches)
     text = decoded(standard_input("the prompt"), name="standard input", say=say, **how)
-    return [["".join(text).removesuffix("\n")]]
+    return [[_ended("".join(text))]]
+
+
+def _ended(line: str) -> str:
+    """Without the break that ends it."""
+    return line.removesuffix("\n").removesuffix("\r")

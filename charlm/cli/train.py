@@ -20,7 +20,15 @@ from charlm.cli.verbs import (
 )
 from charlm.config import SETTINGS, Config
 from charlm.errors import UsageError
-from charlm.precedence import Layer, build, read_assignments, read_file, read_preset, to_toml
+from charlm.precedence import (
+    ASSIGNED,
+    Layer,
+    build,
+    read_assignments,
+    read_file,
+    read_preset,
+    to_toml,
+)
 from charlm.report.output import visible
 
 _PANELS = {
@@ -130,7 +138,7 @@ def _configuration(values: Mapping[str, Any]) -> tuple[Config, list[str]]:
     keys = {field.name: key for key, field in SETTINGS.items()}
     options = given(values, keys)
     layers.append(Layer("options", {keys[name]: value for name, value in options.items()}))
-    twice = [key for layer in layers if layer.source == "--set" for key in layer.values]
+    twice = [key for layer in layers if layer.source == ASSIGNED for key in layer.values]
     for key in set(twice) & set(layers[-1].values):
         raise UsageError(f"{SETTINGS[key].option} and --set {key} are both given", "Give one.")
     config = build(layers)

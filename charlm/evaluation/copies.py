@@ -16,7 +16,8 @@ Documents = Callable[[], Iterator[Iterator[str]]]  # each in blocks, from the be
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that its powers have inverses
 _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
-_BLOCK = 1 << 20
+_BLOCK = 1 << 20  # characters of a document
+_COMPARED = 1 << 22  # characters compared letter by letter at a time
 
 
 def codes_of(text: str) -> Codes:
@@ -28,10 +29,11 @@ def copied(texts: Iterable[Codes], documents: Documents, length: int) -> list[Tr
     """For each text, which of its characters lie in `length` characters or more that stand in
     the documents word for word. No passage goes from one document to the next."""
     probes = list(texts)
-    windows = [np.lib.stride_tricks.sliding_window_view(codes, length)
-               if len(codes) >= length else np.empty((0, length), np.uint32)
-               for codes in probes]  # fmt: skip
-    every = np.concatenate(windows)
+    every = np.concatenate([*probes, np.empty(0, np.uint32)])
+    windows = np.array([max(0, len(codes) - length + 1) for codes in probes], np.int64)
+    # Where the characters of each text begin among all, and its windows.
+    characters = np.cumsum([0, *map(len, probes)])[:-1]
+    begins = np.cumsum([0, *windows])[:-1]
     hashes, first, inverse = np.unique(
         np.concatenate([_hashes(codes, length) for codes in probes]),
         return_index=True,
@@ -47,14 +49,22 @@ def copied(texts: Iterable[Codes], documents: Documents, length: int) -> list[Tr
         which, where = np.unique(place[hits], return_index=True)
         # A window is compared with the first of its hash: others that share it are equal to it,
         # or were one of two among 2^64.
-        stand = np.lib.stride_tricks.sliding_window_view(block, length)[hits[where]]
-        found[which] |= (stand == every[first[which]]).all(axis=1)
-    answer, begin = [], 0
-    for codes, own in zip(probes, windows, strict=True):
-        starts = found[inverse[begin : begin + len(own)]]
-        begin += len(own)
-        answer.append(_covered(starts, length, len(codes)))
-    return answer
+        text = np.searchsorted(begins, first[which], side="right") - 1
+        mine = characters[text] + first[which] - begins[text]
+        for rows in _in_parts(len(which), length):
+            span = np.arange(length)
+            stand = block[hits[where[rows], None] + span]
+            found[which[rows]] |= (stand == every[mine[rows, None] + span]).all(axis=1)
+    return [
+        _covered(found[inverse[begin : begin + count]], length, len(codes))
+        for codes, begin, count in zip(probes, begins, windows, strict=True)
+    ]
+
+
+def _in_parts(windows: int, length: int) -> Iterator[slice]:
+    """So many windows at a time that their characters are not too many to be held."""
+    rows = max(1, _COMPARED // length)
+    return (slice(begin, begin + rows) for begin in range(0, windows, rows))
 
 
 def longest(texts: Iterable[Codes], documents: Documents) -> int:

@@ -37,6 +37,11 @@ def show_classifier(messages: Messages, summary: Mapping[str, Any]) -> None:
         f"Calibration: probabilities are off by {calibration['after']:.3f} on average "
         f"({calibration['before']:.3f} before the temperature {summary['temperature']:.3g})."
     )
+    if part == "valid":
+        messages.say(
+            "The network's best step and its temperature were chosen on these very texts, which "
+            "flatters it: --test or --test-fraction measures on others."
+        )
     if summary["comparison"]:
         messages.say(verdict(summary["comparison"]))
     if summary.get("together"):

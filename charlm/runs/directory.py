@@ -7,6 +7,7 @@ cache/         the tokens of the person's text; mode 0700
 tensorboard/   its event files, where they were asked for
 
 and that of a classifier also
+asked.toml     its settings as they were asked for, before `auto` became numbers
 wrong_answers.jsonl    confusion.svg    reliability.svg    (and .png)
 language_model/, second_language_model/   what it began with: runs of their own
 learning_curve/   what it comes to with fewer labels; mode 0700
@@ -42,9 +43,10 @@ from charlm.storage.reading import TEXT_LIMIT, damaged, parse_json, read_regular
 # A summary may say of 500 classes what each was taken for.
 SUMMARY_LIMIT = 16 * TEXT_LIMIT
 LANGUAGE_MODELS = ("language_model", "second_language_model")
-# What a classifier leaves beside its summary.
+# What a classifier has beside them.
 _OF_CLASSIFIERS = (
-    "wrong_answers.jsonl", "confusion.svg", "confusion.png", "reliability.svg", "reliability.png",
+    "asked.toml", "wrong_answers.jsonl", "confusion.svg", "confusion.png", "reliability.svg",
+    "reliability.png",
 )  # fmt: skip
 _FILES = ("metrics.jsonl", "summary.json", "config.toml", *_OF_CLASSIFIERS)
 _FOLDERS = (
@@ -65,6 +67,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_path = path / "config.toml"
+        self.asked_path = path / "asked.toml"
         self.metrics_path = path / "metrics.jsonl"
         self.summary_path = path / "summary.json"
         self.tokenizer = path / "tokenizer"
@@ -158,6 +161,15 @@ class RunDirectory:
     def config_text(self) -> str:
         """`config.toml`; RunError if it is missing or not UTF-8."""
         return read_text(self.config_path)
+
+    @property
+    def asked_text(self) -> str:
+        """`asked.toml`; RunError if it is missing or not UTF-8."""
+        return read_text(self.asked_path)
+
+    def write_asked(self, text: str) -> None:
+        """Puts `asked.toml` on disk; MachineError."""
+        write_atomically(self.asked_path, text.encode("utf-8"))
 
     def write_config(self, text: str) -> None:
         """Puts `config.toml` on disk; MachineError."""

@@ -65,33 +65,29 @@ def read_documents(
             "Name it once; put the other text into a file.",
         )
     documents: list[Document] = []
+    files: dict[str, Document] = {}
     for role, group in sources.items():
         characters = 0
         for source in expand(group):
             digest = hashlib.sha256()
             length = size = 0
-            with open_source(source, reading.stdin) as stream:
-                for block in decoded(
-                    stream,
-                    name=source.name,
-                    encoding=reading.encoding,
-                    errors=reading.errors,
-                    say=reading.say,
-                    chunk_bytes=reading.block_characters,
-                ):
-                    data = block.encode("utf-8")
-                    digest.update(data)
-                    length += len(block)
-                    size += len(data)
-                    if spool is not None:
-                        spool.write(data)
+            for block in _blocks(source, reading):
+                data = block.encode("utf-8")
+                digest.update(data)
+                length += len(block)
+                size += len(data)
+                if spool is not None:
+                    spool.write(data)
             if not length:
                 reading.say(f"{source.name} is empty.")
             sha256 = digest.hexdigest()
             bits = None
             if source.path is not None:
                 bits = source_bits(source.path, length, sha256, reading.say)
-            documents.append(Document(source.name, role, length, size, sha256, bits))
+            document = Document(source.name, role, length, size, sha256, bits)
+            if length and source.path is not None:
+                _say_of_copies(document, files.setdefault(sha256, document), reading.say)
+            documents.append(document)
             characters += length
         if not characters:
             names = ", ".join(document.name for document in documents if document.role == role)
@@ -101,6 +97,29 @@ def read_documents(
                 "Name a text of at least one character.",
             )
     return documents
+
+
+def _say_of_copies(document: Document, first: Document, say: Say) -> None:
+    """A text that is learned from and measured on at once makes figures that flatter."""
+    if document is not first:
+        where = "training" if first.role == "train" else first.role
+        say(f"Warning: {document.name} is {first.name} once more, which is {where} text already.")
+
+
+def _blocks(source: Source, reading: Reading) -> Iterator[str]:
+    """The text of a source; a text that is at hand has been decoded before, mark and all."""
+    if source.text is not None:
+        yield source.text.decode("utf-8")
+        return
+    with open_source(source, reading.stdin) as stream:
+        yield from decoded(
+            stream,
+            name=source.name,
+            encoding=reading.encoding,
+            errors=reading.errors,
+            say=reading.say,
+            chunk_bytes=reading.block_characters,
+        )
 
 
 def fingerprint(documents: Sequence[Document]) -> str:

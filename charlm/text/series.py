@@ -7,7 +7,7 @@ A value stands for those nearer to it than to any other step. One series is one 
 
 import math
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ Values = npt.NDArray[np.float64]
 MISSING: Final = "?"
 _NOTHING: Final = frozenset({"", MISSING, "-", ".", "na", "n/a", "nan", "none", "null"})
 _USUAL_STEPS: Final = 40  # between the first and the last hundredth of the values
+_DIGITS: Final = 700  # any double as a multiple of any step
 _LONGEST_SHOWN: Final = 8  # characters of what is no number
 
 
@@ -80,7 +81,11 @@ def read_series(
 def _lines(
     source: str, stdin: BinaryIO | None, encoding: str, errors: str, say: Say
 ) -> Iterator[tuple[str, str]]:
-    (origin,) = expand([source])
+    origin, *more = expand([source])
+    if more:
+        raise DataError(
+            f"{source} holds {1 + len(more):,} files, and a series is one.", "Name one of them."
+        )
     with open_source(origin, stdin) as stream:
         lines = read_lines(stream, name=origin.name, encoding=encoding, errors=errors, say=say)
         for number, line in enumerate(lines, 1):
@@ -114,8 +119,9 @@ def as_words(values: Values, step: Decimal) -> list[str]:
 def _word(value: float, step: Decimal, exponent: Decimal) -> str:
     if math.isnan(value):
         return MISSING
-    multiple = math.floor(Decimal(value) / step + Decimal("0.5"))
-    return f"{(multiple * step).quantize(exponent):f}"
+    with localcontext(prec=_DIGITS):
+        multiple = math.floor(Decimal(value) / step + Decimal("0.5"))
+        return f"{(multiple * step).quantize(exponent):f}"
 
 
 def as_text(words: Sequence[str]) -> str:

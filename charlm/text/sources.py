@@ -1,7 +1,6 @@
 """Where text comes from: files, folders, gzip, standard input, as byte streams with names."""
 
 import gzip
-import io
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -41,7 +40,8 @@ def expand(sources: Sequence[str | Path | Source]) -> list[Source]:
     """The documents that `sources` name: `-`, files, and the `*.txt` and `*.txt.gz` in folders.
 
     Folders are searched recursively, links to folders not followed, and sorted by the parts
-    of the path inside them. The str "-" is standard input; Path("-") is a file of that name.
+    of the path inside them; what lies in a run is what a model wrote, and no text. The str "-"
+    is standard input; Path("-") is a file of that name.
     DataError: missing, or a folder without such a file or that may not be read.
     """
     found: list[Source] = []
@@ -52,6 +52,8 @@ def expand(sources: Sequence[str | Path | Source]) -> list[Source]:
         if source == STDIN:
             found.append(Source("standard input", None))
             continue
+        if source == "":
+            raise DataError("a text has no name: it is empty.", "Name a file, a folder, or `-`.")
         path = Path(source)
         if path.is_dir():
             found.extend(_files_in(path))
@@ -76,18 +78,21 @@ def _files_in(folder: Path) -> list[Source]:
     def refuse(problem: OSError) -> None:
         raise _unreadable(_shown(Path(problem.filename)), problem)
 
-    found = [
-        Path(where, name)
-        for where, _, names in os.walk(folder, onerror=refuse)
-        for name in names
-        if name.endswith(SUFFIXES) and Path(where, name).is_file()
-    ]
+    found = []
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        paths = [Path(where, name) for name in names if name.endswith(SUFFIXES)]
+        found += [path for path in paths if path.is_file()]
+        folders[:] = [name for name in folders if not _is_run(Path(where, name))]
     if not found:
         raise DataError(
             f"The folder {_shown(folder)} has no file {' or '.join('*' + s for s in SUFFIXES)}.",
             "Name the files themselves, or rename them to *.txt.",
         )
     return [_file(path) for path in sorted(found, key=lambda path: path.relative_to(folder).parts)]
+
+
+def _is_run(folder: Path) -> bool:
+    return os.path.isfile(folder / "config.toml") and os.path.isdir(folder / "checkpoints")
 
 
 def _unreadable(name: str, problem: OSError) -> DataError:
@@ -103,9 +108,6 @@ def open_source(source: Source, stdin: BinaryIO | None = None) -> Iterator[Binar
 
     UsageError: standard input is asked for and there is none. DataError: unreadable.
     """
-    if source.text is not None:
-        yield io.BytesIO(source.text)
-        return
     if source.path is None:
         if stdin is None:
             raise UsageError("There is no standard input to read.", "Pipe text in, or name a file.")

@@ -3,6 +3,16 @@
 import time
 from dataclasses import dataclass, field
 
+MOST_STEPS = 10**12  # what --steps allows
+
+
+def steps_allowed(steps: int | None, epochs: float | None, windows_per_epoch: int) -> int | None:
+    """The last step by whichever limit comes first; None where there is none."""
+    limits = [] if steps is None else [steps]
+    if epochs is not None:
+        limits.append(max(1, min(MOST_STEPS, round(epochs * windows_per_epoch))))
+    return min(limits) if limits else None
+
 
 @dataclass
 class Budget:
@@ -26,12 +36,7 @@ class Budget:
 
     def last_step(self) -> int | None:
         """The number of steps that epochs and steps allow, None where only the clock counts."""
-        limits = []
-        if self.steps is not None:
-            limits.append(self.steps)
-        if self.epochs is not None:
-            limits.append(max(1, round(self.epochs * self.windows_per_epoch)))
-        return min(limits) if limits else None
+        return steps_allowed(self.steps, self.epochs, self.windows_per_epoch)
 
     def progress(self, step: int) -> float:
         """Share of the budget used before `step`, 0 to 1; 1 ends the run.

@@ -55,7 +55,7 @@ class Loop:
     warmup_steps: int
     clip_norm: float | None
     budget: Budget
-    eval_every: int | None  # steps; None: by the clock, `eval_times` in the budget
+    eval_every: int | None  # steps; None: `eval_times` in the budget, by its clock
     eval_times: int
     report_every: int
     save_every: float
@@ -201,8 +201,11 @@ class Loop:
         step = self.state.step
         if self.evaluate is None or self.evaluations.last_step == step:
             return False
-        if self.eval_every is not None:
-            return step % self.eval_every == 0
+        every, last = self.eval_every, self.budget.last_step()
+        if every is None and self.budget.seconds is None and last is not None:
+            every = max(1, last // self.eval_times)
+        if every is not None:
+            return step % every == 0
         # By the clock: so often in the budget, and never more than a twentieth of it.
         wait = max((self.budget.seconds or 0.0) / self.eval_times, 20 * self._evaluation_took)
         return time.monotonic() - self._evaluated_at >= wait

@@ -41,13 +41,14 @@ def ngram_choices(
         asked = m.ngram_order == AUTO and longest > 1  # else there is nothing to count for
         if asked and _learned_by_heart(passes, lambda: seen_once(longest)):
             order, why = 1, f"in {passes:.1f} passes they would be learned by heart"
-    if order == 1 and (m.ngram_rows != AUTO or config.optimisation.ngram_lr != AUTO):
+    if order == 1 and (m.ngram_rows not in (AUTO, 1) or config.optimisation.ngram_lr != AUTO):
         order, why = 2, "their settings are given"
     yield "model.ngram_order", order, why
-    rows = 1
-    if m.ngram_order not in (AUTO, 1) or (m.ngram_order == AUTO and order > 1):
-        wanted = 2 ** round(math.log2(max(1, tokens / _TOKENS_A_ROW)))
-        rows = min(max(wanted, _FEWEST_ROWS), _MOST_ROWS)
+    if (order if m.ngram_order == AUTO else m.ngram_order) == 1:
+        yield "model.ngram_rows", 1, "there are no n-grams"
+        return
+    wanted = 2 ** round(math.log2(max(1, tokens / _TOKENS_A_ROW)))
+    rows = min(max(wanted, _FEWEST_ROWS), _MOST_ROWS)
     yield "model.ngram_rows", rows, f"{tokens:,} tokens to train on"
     rate = float(f"{_RATE * lr_ratio / max(1.0, passes):.2g}")
     yield "optimisation.ngram_lr", rate, f"about {passes:.1f} passes over the text are expected"

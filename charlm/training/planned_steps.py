@@ -1,16 +1,13 @@
 """How many steps a run takes and how often it is evaluated, as far as its settings say."""
 
 from charlm.config import Config
+from charlm.training.budget import steps_allowed
 
 
 def last_step(config: Config, train_tokens: int) -> int | None:
     """The step that --steps and --epochs allow; None where only the clock counts."""
     b, o = config.budget, config.optimisation
-    windows = train_tokens // o.batch_size // o.bptt
-    limits = [b.steps] if b.steps is not None else []
-    if b.epochs is not None:
-        limits.append(max(1, min(10**12, round(b.epochs * windows))))  # as --steps
-    return min(limits) if limits else None
+    return steps_allowed(b.steps, b.epochs, train_tokens // o.batch_size // o.bptt)
 
 
 def evaluation_times(config: Config) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charlm.config import Config
-from charlm.contradictions import OWN_WARM_UP
+from charlm.contradictions import OWN_WARM_UP, without_validation
 from charlm.errors import DataError
 from charlm.model.cells.base import Cell, make_cell
 from charlm.settings import AUTO
@@ -151,7 +151,6 @@ class _Resolution:
             self._set("model.nonlinearity", "tanh", "learns more than sigmoid and safer than relu")
         if self.config.model.cell == "lstm" and self.config.model.bias:
             self._set("model.forget_bias", 1.0, "remember at first")
-        self._set("model.last_hidden_size", hidden, "as the others")
 
     @property
     def _large(self) -> bool:
@@ -272,12 +271,14 @@ class _Resolution:
         b = self.config.budget
         if last is not None and b.minutes is None:
             times = evaluation_times(self.config)
-            self._set("budget.eval_every", max(1, last // times), f"{times} times in the budget")
+            if not without_validation(self.config):
+                every = max(1, last // times)
+                self._set("budget.eval_every", every, f"{times} times in the budget")
             self._set("budget.report_every", max(1, min(50, last // 20)), "now and then")
         else:
             self._set("budget.report_every", 50, "now and then")
 
     def _usual_rate(self) -> tuple[float, str]:
         o = self.config.optimisation
-        over_words = self._expected_epochs() if self._sampled else 0.0
-        return usual_rate(o.optimizer, self.config.model, over_words)
+        sampled_passes = self._expected_epochs() if self._sampled else 0.0
+        return usual_rate(o.optimizer, self.config.model, sampled_passes)

@@ -9,10 +9,13 @@ from contract.command import call
 from report.pictures import read, texts
 
 import charlm
+from charlm.classifier_settings import ClassifierConfig
 from charlm.classifying import curve_of_run
 from charlm.classifying.request import CurveRequest
 from charlm.errors import Interrupted, UsageError
+from charlm.runs.directory import RunDirectory
 from charlm.text.labelled import LabelledRow
+from charlm.text.labelled_splits import Division
 from charlm.text.labelled_subsets import nested_order
 from classifying.tables import QUICK, SMALL, options, rows, write
 
@@ -93,6 +96,26 @@ def test_it_goes_on_with_what_was_asked_for(
     found = charlm.finetune_classifier("none", None, tmp_path / "run", resume=True, curve=CURVE)
     assert calls == 9
     assert found["learning_curve"] == curved[1]["learning_curve"]
+
+
+def test_it_may_be_asked_for_when_the_run_is_finished(
+    curved: tuple[Path, dict[str, Any]], lm: Path, tmp_path: Path
+) -> None:
+    """And its points are trained as the run was, not with the defaults."""
+    charlm.finetune_classifier(lm, rows(64), tmp_path / "run", **SETTINGS)
+    found = charlm.finetune_classifier("none", None, tmp_path / "run", resume=True, curve=CURVE)
+    assert found["learning_curve"] == curved[1]["learning_curve"]
+
+
+def test_from_scratch_has_a_whole_softmax() -> None:
+    """A subset's vocabulary may be too small for the clusters of the run's."""
+    config = ClassifierConfig().with_values(
+        {"model.softmax": "adaptive", "model.cutoffs": "2000,7000", "model.hidden_size": 7}
+    )
+    nowhere = RunDirectory(Path("nowhere"))
+    points = curve_of_run._Points(config, config, nowhere, Division([], [], [], ()))
+    model = points._from_scratch().model
+    assert (model.softmax, model.cutoffs, model.hidden_size) == ("full", "auto", 7)
 
 
 def test_of_no_language_model_there_is_no_transfer(tmp_path: Path) -> None:

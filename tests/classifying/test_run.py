@@ -7,9 +7,12 @@ import pytest
 
 import charlm
 from charlm import api, registry
+from charlm.classifier_settings import UNUSED as UNUSED_KEYS
+from charlm.classifying.calls import classifier_configuration
 from charlm.errors import DataError, RunError, UsageError
 from charlm.runs.export import read_model
 from charlm.training import memory
+from classifying.conftest import language_model
 from classifying.tables import QUICK, SMALL, rows, write
 
 TEXTS = ["the heart murmur", "", "knee joint 漢字", "a valve leaks and beats " * 9]
@@ -243,6 +246,37 @@ def test_tables_are_read_in_the_encoding_of_the_settings(tmp_path):
     charlm.finetune_classifier("none", table, tmp_path / "run", encoding="latin-1", **settings)
     tokenizer = charlm.load(tmp_path / "run").tokenizer
     assert ("word", "é") in map(tokenizer.token_identity, range(tokenizer.vocabulary_size))
+
+
+def test_the_language_model_reads_what_the_table_says_in_its_encoding(lm, tmp_path):
+    """The texts are text when they come to it, and are not decoded once more."""
+    found = [row._replace(text=f"{row.text} ”Á") for row in rows()]
+    table = write(tmp_path / "t.csv", found)
+    plain = charlm.finetune_classifier(lm, table, tmp_path / "plain", lm_epochs=1, **QUICK)
+    table.write_bytes(table.read_bytes().decode("utf-8").encode("cp1252", "xmlcharrefreplace"))
+    settings = QUICK | {"lm_epochs": 1, "encoding": "cp1252"}
+    charlm.finetune_classifier(lm, table, tmp_path / "run", **settings)
+    known = {}
+    for name in ("plain", "run"):
+        tokenizer = charlm.load(tmp_path / name / "language_model").tokenizer
+        known[name] = {tokenizer.token_identity(t) for t in range(tokenizer.vocabulary_size)}
+    assert known["run"] == known["plain"] and ("word", "é") in known["run"]
+    assert plain["language_models"][0]["valid"]["tokens"] > 0
+
+
+def test_zoneout_is_part_of_the_language_model_that_is_fine_tuned(tmp_path, words):
+    zoneout = {"temporal_dropout_kind": "zoneout", "temporal_dropout": 0.3}
+    lm = language_model(tmp_path, words, **zoneout)
+    charlm.finetune_classifier(lm, rows(), tmp_path / "run", lm_epochs=1, **QUICK)
+    for run in (lm, tmp_path / "run" / "language_model", tmp_path / "run"):
+        assert charlm.load(run).config.zoneout == 0.3, run
+
+
+def test_a_plan_names_no_setting_that_a_classifier_has_no_use_for(tmp_path):
+    config, given = classifier_configuration({**QUICK, "tokenizer": "word"})
+    plan = api.plan_classifier("none", rows(), config=config, given=given)
+    named = {choice.key for choice in plan.choices}
+    assert "model.hidden_size" in named and not named & set(UNUSED_KEYS)
 
 
 def test_one_that_reads_from_the_end_only(tmp_path):

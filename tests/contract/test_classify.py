@@ -142,6 +142,44 @@ def test_vectors_for_other_tools(run, tiny_run, tmp_path):
     assert charlm("embed", run, "-o", tmp_path / "x.txt", stdin=b"a\n").code == 2
 
 
+def test_vectors_of_a_table_are_refused(run, tmp_path):
+    """A line of it is no text: the labels would be read too."""
+    table = write(tmp_path / "new.csv", rows(3))
+    done = charlm("embed", run, table)
+    assert done.code == 2 and "is a table" in done.err and "- < " in done.err
+
+
+def test_lines_may_end_as_on_windows(run):
+    lines = "a red heart\nthe bone\n"
+    for verb in ("classify", "embed"):
+        plain, windows = (
+            charlm(verb, run, "--json", "--threads", "1", stdin=text.encode()).out
+            for text in (lines, lines.replace("\n", "\r\n"))
+        )
+        assert plain == windows
+
+
+def test_figures_on_the_texts_that_chose_are_said_to_be(tmp_path):
+    table = write(tmp_path / "t.csv", rows(40))
+    quick = ("--epochs", "1", "--hidden-size", "8", "--threads", "1", "--no-baseline")
+    for part, said in (((), True), (("--test-fraction", "0.2"), False)):
+        done = charlm(
+            "finetune-classify", "none", table, "--out", tmp_path / f"r{said}", *quick, *part
+        )
+        assert done.code == 0 and ("chosen on these very texts" in done.err) is said
+    done = charlm(
+        "finetune-classify",
+        "none",
+        table,
+        "--out",
+        tmp_path / "all",
+        *quick,
+        "--valid-fraction",
+        "0",
+    )
+    assert done.code == 0 and "wrong_answers" not in done.err
+
+
 def test_a_dry_run_makes_nothing(tmp_path):
     table = write(tmp_path / "t.csv", rows(30))
     done = call(

@@ -49,6 +49,30 @@ def test_precedence(preset: str, tiny_text: Path, tmp_path: Path) -> None:
     assert refused.code == 2 and "--lr and --set optimisation.lr are both given" in refused.err
 
 
+@pytest.mark.parametrize(
+    ("words", "minutes", "epochs", "steps"),
+    [
+        ((), 20.0, None, None),
+        (("--epochs", "3"), None, 3.0, None),
+        (("--steps", "9"), None, None, 9),
+        (("--epochs", "3", "--minutes", "2"), 2.0, 3.0, None),
+        (("--set", "budget.minutes=2", "--epochs", "3"), 2.0, 3.0, None),
+        (("--minutes", "none", "--steps", "9"), None, None, 9),
+    ],
+)
+def test_a_limit_takes_the_place_of_those_of_a_preset(
+    words: tuple[str, ...],
+    minutes: float | None,
+    epochs: float | None,
+    steps: int | None,
+    tiny_text: Path,
+) -> None:
+    """--preset char ends after twenty minutes; who says --epochs does not want them too."""
+    small = ("--hidden-size", "8", "--batch-size", "2", "--bptt", "16")
+    budget = planned(tiny_text, "--preset", "char", *small, *words)["config"]["budget"]
+    assert (budget["minutes"], budget["epochs"], budget["steps"]) == (minutes, epochs, steps)
+
+
 def test_no_preset_is_applied_by_itself(preset: str, tiny_text: Path) -> None:
     assert planned(tiny_text)["config"]["optimisation"]["bptt"] != 11
 
@@ -157,7 +181,7 @@ def test_dry_run_shows_everything_resolved_and_makes_nothing(
     left = {name for section in config.values() for name, v in section.items() if v == "auto"}
     assert left <= {
         "vocab_size", "min_count", "word_split", "word_oov", "kernel", "nonlinearity",
-        "context", "cutoffs",
+        "context", "cutoffs", "ngram_lr", "last_hidden_size",
     }, "auto stands only where its meaning is fixed"  # fmt: skip
     assert "parameters" in done.err and "MiB" in done.err
     assert "tokens to train on" in done.err
@@ -212,11 +236,50 @@ def test_dry_run_counts_parameters(tiny_text: Path) -> None:
     assert set(found["reasons"]) >= {"optimisation.lr", "optimisation.batch_size"}
 
 
-def test_file_of_a_dry_run_gives_the_same_run(tiny_text: Path, tmp_path: Path) -> None:
-    options = ["--steps", "7", "--hidden-size", "5", "--clip-norm", "none", "--precision", "fp32"]
-    first = call("train", tiny_text, "--dry-run", *options)
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--hidden-size 5 --clip-norm none --precision fp32",
+        "--tokenizer word",
+        "--tokenizer bpe --softmax adaptive --vocab-size 300",
+        "--cell rnn --init identity --nonlinearity relu",
+        "--cell conv",
+        "--cell feedforward",
+        "--cell gru --no-bias --layers 2",
+        "--temporal-dropout 0",
+        "--schedule one-cycle",
+        "--valid-fraction 0",
+        "--ngram-order 3",
+        "--optimizer nt-asgd",
+        "--temporal-dropout-kind zoneout",
+        "--temporal-dropout-kind weight-drop --temporal-dropout 0.2",
+    ],
+)
+def test_file_of_a_dry_run_gives_the_same_run(
+    options: str, tiny_text: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "resolved.toml"
-    file.write_text(first.out)
-    again = call("train", tiny_text, "--dry-run", "--config", file)
-    assert again.code == 0, again.err
-    assert again.out == first.out
+    for budget in (["--steps", "7"], ["--epochs", "5"]):
+        first = call("train", tiny_text, "--dry-run", *budget, *options.split())
+        file.write_text(first.out)
+        again = call("train", tiny_text, "--dry-run", "--config", file)
+        assert again.code == 0, again.err
+        assert again.out == first.out
+
+
+def test_a_size_given_beside_the_file_of_a_dry_run_is_that_of_all_layers(
+    tiny_text: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "resolved.toml"
+    file.write_text(call("train", tiny_text, "--dry-run", "--steps", "7", "--layers", "2").out)
+    model = planned(tiny_text, "--config", str(file), "--hidden-size", "24")["config"]["model"]
+    assert (model["hidden_size"], model["last_hidden_size"]) == (24, "auto")
+
+
+def test_the_plan_of_an_embedded_corpus_can_be_given_to_another_text(
+    tiny_text: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "resolved.toml"
+    file.write_text(call("train", "--dry-run", "--steps", "7", "--hidden-size", "8").out)
+    corpus = planned(tiny_text, "--config", str(file))["config"]["corpus"]
+    assert corpus["valid"] == corpus["test"] == "none" or not corpus["valid"]

@@ -8,6 +8,8 @@ import pytest
 
 import charlm
 from charlm.errors import DataError, RunError, UsageError
+from charlm.planning import ends, resumed
+from charlm.precedence import Layer, build
 
 SETTINGS = {"hidden_size": 16, "batch_size": 4, "bptt": 8}
 
@@ -73,13 +75,34 @@ def test_a_run_that_goes_on_is_no_longer_finished(
     assert charlm.train(out=tmp_path / "run", resume=True)["steps"] == 20
 
 
+@pytest.mark.parametrize("windows", [{"batch_size": 64, "bptt": 16}, {"bptt": 256}])
 def test_the_same_command_resumes_what_was_reduced(
-    words: Callable[[int, int], str], tmp_path: Path
+    windows: dict[str, int], words: Callable[[int, int], str], tmp_path: Path
 ) -> None:
     text = tmp_path / "short.txt"
     text.write_text(words(3, 3), "utf-8")
-    settings = {"batch_size": 64, "bptt": 16, "hidden_size": 16, "steps": 4}
+    settings = {"hidden_size": 16, "steps": 4, **windows}
     charlm.train([text], tmp_path / "run", **settings)
     charlm.train([text], tmp_path / "run", resume=True, **{**settings, "steps": 6})
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["steps"] == 6
+
+
+def test_the_limits_of_a_run_given_again_change_nothing(tiny_text: Path, tmp_path: Path) -> None:
+    """The same command with --resume is no other budget; a larger one is."""
+    limits = {"epochs": 0.5, "minutes": 5.0}
+    first = charlm.train([tiny_text], tmp_path / "run", **limits, **SETTINGS)
+    for minutes, ended in ((5.0, True), (6.0, False)):
+        config = build([Layer("x", {"budget.minutes": minutes})])
+        stored = charlm.load(tmp_path / "run").config
+        found = resumed(stored, config, ["budget.minutes"], tmp_path)
+        assert (ends(found) == ends(stored)) is ended
+    assert first["epochs"] == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("option", ["valid", "test"])
+def test_an_empty_name_is_not_the_tail_of_the_text(
+    option: str, tiny_text: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no name"):
+        charlm.train([tiny_text], tmp_path / "run", steps=1, **{option: ""})

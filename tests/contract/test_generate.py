@@ -147,7 +147,7 @@ def test_prompts_from_a_file_and_from_stdin(tiny_run: Path, tmp_path: Path) -> N
     file = tmp_path / "prompts"
     file.write_bytes(b"the \n\nward\r\npain")
     found = objects(tiny_run, "--prompts", file, "--length", "4")
-    assert [sample["prompt"] for sample in found] == ["the ", "", "ward\r", "pain"]
+    assert [sample["prompt"] for sample in found] == ["the ", "", "ward", "pain"]
     piped = charlm(
         "generate", tiny_run, "--prompts", "-", "--length", "4", "--json", stdin=file.read_bytes()
     )
@@ -187,7 +187,14 @@ def test_prompts_that_are_not_text(tiny_run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("piped", "prompt"),
-    [(b"the", "the"), (b"the\n", "the"), (b"the\n\n", "the\n"), (b"a\nb\n", "a\nb"), (b"", "")],
+    [
+        (b"the", "the"),
+        (b"the\n", "the"),
+        (b"the\n\n", "the\n"),
+        (b"a\nb\n", "a\nb"),
+        (b"the\r\n", "the"),
+        (b"", ""),
+    ],
 )
 def test_prompt_from_stdin_loses_one_line_break(piped: bytes, prompt: str, tiny_run: Path) -> None:
     done = charlm("generate", tiny_run, "-", "--length", "6", stdin=piped)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charlm.errors import CharlmError, DataError, UsageError
 from charlm.text.corpus import Corpus, Document, Reading, open_corpus
 from charlm.text.decoding import check_decoding, decoded, guess_encoding
-from charlm.text.sources import expand, open_source
+from charlm.text.sources import at_hand, expand, open_source
 
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\ufeff\ufffd"), max_size=30
@@ -148,6 +148,42 @@ def test_a_folder_is_searched_and_sorted_by_parts(tmp_path: Path) -> None:
     assert found == ["a/b/c.txt", "a/x.txt.gz", "a/z.txt", "a-b.txt", "b.txt"]
 
 
+def test_what_lies_in_a_run_is_no_text(tmp_path: Path) -> None:
+    """A model must not learn from what models wrote."""
+    for name in ("b.txt", "runs/a/samples/100.txt", "runs/note.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "runs" / "a" / "checkpoints").mkdir()
+    (tmp_path / "runs" / "a" / "config.toml").write_text("")
+    found = [str(source.path.relative_to(tmp_path)) for source in expand([tmp_path]) if source.path]
+    assert found == ["b.txt", "runs/note.txt"]
+
+
+def test_no_name_is_no_folder() -> None:
+    """An unset variable must not stand for all there is here."""
+    with pytest.raises(DataError, match="no name"):
+        expand([""])
+
+
+def test_a_text_that_is_at_hand_is_read_as_it_is(tmp_path: Path) -> None:
+    """It has been decoded before, mark and all."""
+    text = "\ufeffcaf\u00e9 \u201d"
+    found, _ = read([at_hand("row 1", text)], tmp_path, encoding="cp1252")  # type: ignore[list-item]
+    assert found == [text]
+
+
+def test_a_text_that_stands_on_two_sides_is_said(tmp_path: Path) -> None:
+    for name, text in (("a.txt", "one"), ("b.txt", "two"), ("c.txt", "one"), ("d.txt", "")):
+        (tmp_path / name).write_text(text)
+    said: list[str] = []
+    sources = {"train": [tmp_path / "a.txt", tmp_path / "d.txt"], "valid": [tmp_path / "c.txt"]}
+    with open_corpus(sources, Reading(say=said.append), tmp_path):
+        pass
+    (warning,) = [words for words in said if words.startswith("Warning")]
+    assert "c.txt" in warning and "a.txt" in warning and "training text" in warning
+
+
 def test_a_dash_is_standard_input_but_a_path_of_that_name_is_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +215,7 @@ def test_text_comes_through_byte_exact(tmp_path: Path) -> None:
     names = [tmp_path / "plain", tmp_path / "marked", tmp_path / "packed.gz", "-"]
     found, corpus = read(names, tmp_path, stdin=io.BytesIO(b"piped"), say=said.append)
     assert found == [text, text, text + "more", "piped"]
+    said = [words for words in said if not words.startswith("Warning")]  # of the copy
     assert said == [f"{tmp_path / 'marked'}: byte order mark dropped."]
     assert corpus.documents[3] == Document(
         name="standard input",

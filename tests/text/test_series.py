@@ -128,3 +128,18 @@ def test_missing_values_are_those_before_them() -> None:
         carried(np.array([nan, 1, nan, nan, 2, nan])), [nan, 1, 1, 1, 2, 2]
     )
     assert carried(np.array([])).tolist() == []
+
+
+def test_a_series_is_one_file(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("1\n2\n")
+    with pytest.raises(DataError, match="2 files"):
+        read_series(str(tmp_path), say=silent)
+
+
+def test_a_value_far_from_the_others_has_its_word(tmp_path: Path) -> None:
+    """As instruments write what they did not see."""
+    step = Decimal("0.1")
+    for value in (9.96921e36, -1e34, 1e300):
+        (word,) = as_words(np.array([value]), step)
+        assert float(word) == pytest.approx(value, rel=1e-12)

@@ -437,3 +437,10 @@ def test_what_was_settled_before_an_interrupted_evaluation_is_not_settled_again(
         second.task.weight.copy_(weight)
     second.loop.run()
     assert second.events[:3] == [("evaluate", 4), ("valid", 4), ("save best", 4)]
+
+
+def test_without_a_clock_it_is_evaluated_so_often_in_its_steps():
+    """A run in minutes that goes on in steps has no number of steps between evaluations."""
+    run = Run([3.0, 2.0, 1.0, 0.5, 0.4], eval_every=None, eval_times=5)
+    run.loop.run()
+    assert [step for what, step in run.events if what == "evaluate"] == [2, 4, 6, 8, 10]

@@ -15,8 +15,8 @@ from charlm.training.sizing import MINIMUM_TOKENS, Facts, resolve
 # What means something while a run goes on, too: the library's kernel, evaluation by the clock.
 MAY_STAY_AUTO = {
     "tokenizer.vocab_size", "tokenizer.min_count", "tokenizer.word_split", "tokenizer.word_oov",
-    "optimisation.kernel", "budget.eval_every", "model.nonlinearity",
-    "model.context", "model.cutoffs",
+    "optimisation.kernel", "optimisation.ngram_lr", "budget.eval_every", "model.nonlinearity",
+    "model.context", "model.cutoffs", "model.last_hidden_size",
 }  # fmt: skip
 
 
@@ -262,7 +262,7 @@ def test_the_layer_that_is_tried_is_the_one_that_is_trained():
     ("optimizer", "epochs", "share"),
     [("adamw", 6.0, 1 / 2), ("muon", 6.0, 1 / 2), ("adamw", 1.0, 1.0), ("sgd", 6.0, 1.0)],
 )
-def test_many_passes_over_words_want_a_lower_rate(optimizer, epochs, share):
+def test_many_passes_over_a_large_vocabulary_want_a_lower_rate(optimizer, epochs, share):
     """Where a step learns from some of the words; not by the gradient alone, whose length is
     cut."""
     facts, lr = facts_of(vocabulary=33_000), {}
