@@ -29,7 +29,7 @@ def regularisation_choices(
     # Little is learned by heart in the first passes; then dropout grows with their number. Each
     # token of a large vocabulary is seen rarely, and what is seen rarely is learned by heart sooner
     # (scripts/LOG.md, "More dropout for words").
-    rate = round(min(0.5, 0.05 * passes if sampled else 0.04 * passes**0.7), 2)
+    rate = round(min(0.5, 0.06 * passes if sampled else 0.04 * passes**0.7), 2)
     reason = f"about {passes:.1f} passes over the text are expected"
     yield "regularisation.embedding_dropout", 0.0, "off unless asked for"
     yield "regularisation.input_dropout", round(rate / 4, 2), reason
