@@ -53,7 +53,9 @@ def test_a_sample_of_all_is_all(tiny_text, tmp_path):
 
 
 def test_stopped_and_gone_on_is_never_stopped(tiny_text, tmp_path):
-    how = HOW | {"schedule": "constant", "softmax_sample": 18}
+    # `auto` takes dropouts by the budget, and half the steps are half of it.
+    dropouts = {"input_dropout": 0.1, "temporal_dropout": 0.1, "output_dropout": 0.2}
+    how = HOW | {"schedule": "constant", "softmax_sample": 18} | dropouts
     assert_stopped_is_never_stopped(tiny_text, tmp_path, 6, **how)
 
 
