@@ -210,8 +210,7 @@ def resumed(stored: Kind, given: Config, keys: Sequence[str], out: Path) -> Kind
     """The stored configuration with what may change on resuming: budget, threads, reports.
 
     Limits that are given take the place of all those that are not, unless they are the run's
-    own. UsageError where no limit
-    is left, or the device is not there.
+    own. UsageError where no limit is left, or the device is not there.
     """
     settings = fields_of(type(stored))
     changes = {

@@ -66,6 +66,7 @@ def read_documents(
         )
     documents: list[Document] = []
     files: dict[str, Document] = {}
+    copies: list[tuple[Document, Document]] = []
     for role, group in sources.items():
         characters = 0
         for source in expand(group):
@@ -86,7 +87,8 @@ def read_documents(
                 bits = source_bits(source.path, length, sha256, reading.say)
             document = Document(source.name, role, length, size, sha256, bits)
             if length and source.path is not None:
-                _say_of_copies(document, files.setdefault(sha256, document), reading.say)
+                first = files.setdefault(sha256, document)
+                copies += [(document, first)] if first is not document else []
             documents.append(document)
             characters += length
         if not characters:
@@ -96,14 +98,18 @@ def read_documents(
                 f"{names or 'no source'} is empty.",
                 "Name a text of at least one character.",
             )
+    if copies:
+        _say_of_copies(copies, reading.say)
     return documents
 
 
-def _say_of_copies(document: Document, first: Document, say: Say) -> None:
+def _say_of_copies(copies: Sequence[tuple[Document, Document]], say: Say) -> None:
     """A text that is learned from and measured on at once makes figures that flatter."""
-    if document is not first:
-        where = "training" if first.role == "train" else first.role
-        say(f"Warning: {document.name} is {first.name} once more, which is {where} text already.")
+    # The worst first: one that stands on two sides.
+    document, first = max(copies, key=lambda pair: pair[0].role != pair[1].role)
+    where = "training" if first.role == "train" else first.role
+    more = f" (and {len(copies) - 1:,} more like it)" if len(copies) > 1 else ""
+    say(f"Warning: {document.name} is {first.name} once more, which is {where} text already{more}.")
 
 
 def _blocks(source: Source, reading: Reading) -> Iterator[str]:

@@ -182,6 +182,14 @@ def test_a_text_that_stands_on_two_sides_is_said(tmp_path: Path) -> None:
         pass
     (warning,) = [words for words in said if words.startswith("Warning")]
     assert "c.txt" in warning and "a.txt" in warning and "training text" in warning
+    # Of many one is said, and the worst: a text on two sides.
+    said.clear()
+    (tmp_path / "e.txt").write_text("one")
+    sources["train"].append(tmp_path / "e.txt")
+    with open_corpus(sources, Reading(say=said.append), tmp_path):
+        pass
+    (warning,) = [words for words in said if words.startswith("Warning")]
+    assert "c.txt" in warning and "1 more" in warning
 
 
 def test_a_dash_is_standard_input_but_a_path_of_that_name_is_a_file(
