@@ -15,7 +15,19 @@ _LETTERS, _LONG = (16, 64), (32, 32)
 # twice the streams are computed a fifth faster.
 _MANY_TOKENS, _MANY_LETTERS, _MANY_WORDS = 8e6, (32, 128), (64, 32)
 _TOKENS_A_STREAM = 512
-USUAL_STREAMS = 32
+
+
+def supposed_streams(config: Config) -> int:
+    """Streams that are given, or those of long runs: what is tried before it is known how much can
+    be read. Wide layers are computed much slower with fewer."""
+    given = config.optimisation.batch_size
+    if given != AUTO:
+        return int(given)
+    return (_MANY_LETTERS if _letters(config) else _MANY_WORDS)[0]
+
+
+def _letters(config: Config) -> bool:
+    return config.tokenizer.tokenizer in ("char", "byte")
 
 
 def batch_choices(
@@ -25,7 +37,7 @@ def batch_choices(
 
     expected: tokens that the budget allows to read, None where it is given in steps.
     """
-    letters = config.tokenizer.tokenizer in ("char", "byte")
+    letters = _letters(config)
     streams, window = _LETTERS if letters else _LONG
     reason = "windows of a sentence or two" if letters else "short windows, many updates"
     if expected is not None and expected > _MANY_TOKENS:

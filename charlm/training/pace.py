@@ -19,7 +19,7 @@ _SECONDS = 0.06  # of a try, about, at the rate that is supposed
 _FEWEST, _MOST = 8, 32  # time steps of a try
 # A wider layer, or more streams, are supposed to run as these: they would take long to try.
 _WIDEST, _MOST_STREAMS = 2048, 64
-_TRIES = 2
+_TRIES = 4  # a moment may be taken by other work
 
 
 def operations(cell: Cell, hidden: int, inputs: int) -> float:

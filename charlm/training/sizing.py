@@ -15,7 +15,7 @@ from charlm.errors import DataError
 from charlm.model.cells.base import Cell, make_cell
 from charlm.settings import AUTO
 from charlm.training import widths
-from charlm.training.batch_sizing import USUAL_STREAMS, batch_choices, fit_to_text
+from charlm.training.batch_sizing import batch_choices, fit_to_text, supposed_streams
 from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.pace import operations
 from charlm.training.planned_steps import evaluation_times, last_step
@@ -239,8 +239,7 @@ class _Resolution:
     def _pace(self, cell: Cell, hidden: int, inputs: int) -> float:
         if self.facts.pace is None:
             return self.facts.rate
-        given = self.config.optimisation.batch_size
-        layer = hidden, inputs, USUAL_STREAMS if given == AUTO else given
+        layer = hidden, inputs, supposed_streams(self.config)
         if layer not in self._paces:
             self._paces[layer] = self.facts.pace(cell, *layer)
         return self._paces[layer]
