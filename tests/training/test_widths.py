@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from charlm import registry
 from charlm.model.cells.base import make_cell
 from charlm.model.stack import RecurrentStack
-from charlm.training.pace import Pace, operations
+from charlm.training.pace import _TRIES, Pace, operations
 from charlm.training.widths import best_of_narrower, by_work, rounded, widest
 
 CELLS = sorted(registry.CELLS)
@@ -79,7 +79,7 @@ def test_streams_are_shared_by_processes_and_too_many_count_as_some(monkeypatch)
     monkeypatch.setattr(Pace, "_seconds", seconds)
     for processes, streams in ((1, 32), (4, 32), (4, 2), (1, 10**9)):
         Pace("cpu", "fp32", 10.0, processes)(make_cell("lstm"), 16, 8, streams)
-    assert tried[::3] == [32, 8, 1, 64]
+    assert tried[:: _TRIES + 1] == [32, 8, 1, 64]
 
 
 def test_the_kernel_that_is_asked_for_is_tried(monkeypatch):
