@@ -43,6 +43,14 @@ class ClassifierSettings:
         AUTO
     )
     lm_text: Annotated[str | None, Setting("more text for that, without labels", none=True)] = None
+    word_text: Annotated[
+        str | None,
+        Setting(
+            "text without labels in which is counted which words go together, for `classify "
+            "--together` (none: that of --lm-text, if there is one)",
+            none=True,
+        ),
+    ] = None
     discriminative_lr: Annotated[
         float,
         Setting(

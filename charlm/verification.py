@@ -15,6 +15,7 @@ from charlm.classifier_settings import CLASSES, SECTION, ClassifierConfig
 from charlm.classifying import labelled_cache
 from charlm.classifying.kept_words import together_from
 from charlm.classifying.loaded import class_names, network_of
+from charlm.classifying.unlabelled import kept_semantics
 from charlm.config import Config
 from charlm.errors import CharlmError, Interrupted, RunError
 from charlm.precedence import stored_configuration
@@ -122,6 +123,11 @@ def _of_run(run: RunDirectory) -> Verification:
         _part("metrics", lambda: read_metrics(run.metrics_path), _without_damaged_lines(run)),
         _part("summary", run.read_summary, again),
     ]
+    if os.path.lexists(run.semantics):
+        remade = _remade(run, run.semantics.name)
+        to_go_on.append(
+            _part("latent semantics", lambda: kept_semantics(run), remade, run.semantics)
+        )
     read = links.get("best", links["last"])
     readable = comparable and read.wrong is None
     begins = comparable and not steps and not os.path.lexists(run.checkpoints / "last")

@@ -25,7 +25,7 @@ import charlm
 from charlm.classifying.request import CurveRequest
 from charlm.evaluation.classification import paired_bootstrap
 from charlm.evaluation.intervals import mean_interval
-from charlm.evaluation.tfidf_baseline import fit_baseline
+from charlm.evaluation.tfidf_baseline import fit_words
 
 # What each row of the second table changes. "from scratch": RUN none, of the same sizes.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -161,7 +161,7 @@ def recipe_rows(
     parts = ("train", "valid", "test")
     texts = {part: [row.text for row in getattr(division, part)] for part in parts}
     labels = {part: np.array(division.numbers(part)) for part in parts}
-    words = fit_baseline(
+    words = fit_words(
         texts["train"], labels["train"], len(division.classes), "none", 1,
         (texts["valid"], labels["valid"]),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from charlm.classifier_settings import ClassifierConfig
+from charlm.classifier_settings import ClassifierConfig, ClassifierSettings
 from charlm.classifying.labelled_cache import LabelledTexts, open_texts
 from charlm.classifying.learning_curve import (
     BASELINE,
@@ -119,6 +119,7 @@ class _Points:
             valid=point.valid,
             test=self.division.test,
             resume=(out / "config.toml").exists(),
+            semantics=self.run.read_semantics(),
         )
         return finetune(request, Listener())
 
@@ -129,14 +130,18 @@ class _Points:
             return [str(path) if path.exists() else None for path in own]
         return [self.stored.model.init_from, self.stored.classifier.backward]
 
+    def _classifier(self) -> ClassifierSettings:
+        """More text has been read, and its words counted, by the run."""
+        return replace(self.options.classifier, lm_text=None, word_text=None, lm_lr=AUTO)
+
     def _transferred(self) -> ClassifierConfig:
         first, second = self._sources()
-        classifier = replace(self.options.classifier, backward=second, lm_text=None, lm_lr=AUTO)
+        classifier = replace(self._classifier(), backward=second)
         model = replace(self.options.model, init_from=first)
         return replace(self.options, model=model, classifier=classifier)
 
     def _from_scratch(self) -> ClassifierConfig:
-        classifier = replace(self.options.classifier, backward=None, lm_text=None, lm_lr=AUTO)
+        classifier = replace(self._classifier(), backward=None)
         # Their tokens are fewer than those whose clusters the run has, and none is predicted.
         model = replace(self.stored.model, init_from=None, softmax="full", cutoffs=AUTO)
         return replace(

@@ -12,6 +12,7 @@ import numpy as np
 from charlm.classifier_settings import ClassifierConfig
 from charlm.classifying.kept_words import files_of
 from charlm.classifying.labelled_cache import LabelledTexts
+from charlm.classifying.unlabelled import kept_semantics
 from charlm.evaluation.calibration import probabilities_at
 from charlm.evaluation.classifier_summary import Answered, classifier_summary
 from charlm.evaluation.wrong_answers import write_wrong_answers, wrong_answers
@@ -45,6 +46,7 @@ class Finish:
             baseline=baseline,
             class_weights=self.config.classifier.class_weights,
             seed=self.config.optimisation.seed,
+            semantics=kept_semantics(self.run) if baseline else None,
         )
         summary |= figures
         if logits:

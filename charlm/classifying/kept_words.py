@@ -3,10 +3,10 @@
 terms.txt             the words and pairs of words, one a line, sorted
 numbers.safetensors   what `CountedWords` has beside them, and the weights of `Together`
 
-The terms are words of the training text.
+The terms are words of the training text, and words that come often in text without labels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -35,15 +35,14 @@ def files_of(together: Together) -> dict[str, bytes]:
         "penalty": np.array(words.penalty),
         "weights": np.array(together.weights),
     }
-    terms = "".join(f"{term}\n" for term in words.terms)
-    return {TERMS: terms.encode("utf-8"), NUMBERS: encode(numbers)}
+    return {TERMS: term_lines(words.terms), NUMBERS: encode(numbers)}
 
 
 def together_from(files: Mapping[str, bytes], n_classes: int, where: Path) -> Together:
     """What `files_of` gave. RunError naming the file in `where` that is not as it was."""
     for name in sorted({TERMS, NUMBERS} ^ files.keys()):
         raise damaged(where / name, "is missing" if name not in files else "does not belong there")
-    terms = _terms(files[TERMS], where / TERMS)
+    terms = terms_from(files[TERMS], where / TERMS)
     if len(terms) * n_classes > MOST_WEIGHTS:
         raise damaged(
             where / TERMS,
@@ -66,7 +65,13 @@ def together_from(files: Mapping[str, bytes], n_classes: int, where: Path) -> To
     return Together(words, (a, b))
 
 
-def _terms(raw: bytes, path: Path) -> tuple[str, ...]:
+def term_lines(terms: Sequence[str]) -> bytes:
+    """One a line, as they are: in order, and without line breaks."""
+    return "".join(f"{term}\n" for term in terms).encode("utf-8")
+
+
+def terms_from(raw: bytes, path: Path) -> tuple[str, ...]:
+    """What `term_lines` gave. RunError naming `path`."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -29,6 +29,7 @@ from charlm.text.labelled_subsets import nested_order
 from charlm.text.stored import json_bytes, read_object
 
 TRANSFERRED, SCRATCH, BASELINE = "transferred", "from_scratch", "baseline"
+WORDS: Final = "words"  # those that also know which go together in text without labels
 TOGETHER: Final = "together"
 FIGURES: Final = ("accuracy", "macro_f1")
 FILE: Final = "learning_curve.json"
@@ -90,13 +91,14 @@ def learning_curve(
 ) -> dict[str, Any]:
     """Train every point and put them together, kept in `folder`, which must be there.
 
-    ways: TRANSFERRED and SCRATCH, or one of them; with BASELINE, that too, and TOGETHER where
-    there were texts to fit its weights on. Repeat k has the seed `seed` + k.
+    ways: TRANSFERRED and SCRATCH, or one of them; with BASELINE, that too, WORDS where
+    text without labels was counted, and TOGETHER where there were texts to fit its weights on.
+    Repeat k has the seed `seed` + k.
     """
     networks = [way for way in ways if way != BASELINE]
     found: list[dict[str, Any]] = []
     for count in counts:
-        values: dict[str, list[_Figures]] = {way: [] for way in (*ways, TOGETHER)}
+        values: dict[str, list[_Figures]] = {way: [] for way in (*ways, WORDS, TOGETHER)}
         for repeat in range(repeats):
             texts, valid = subset(division, count, seed + repeat)
             for way in networks:
@@ -107,6 +109,8 @@ def learning_curve(
                 values[way].append(kept.test)
                 if kept.baseline is not None:
                     values[BASELINE].append(kept.baseline)
+                if kept.words is not None:
+                    values[WORDS].append(kept.words)
                 if kept.together is not None:
                     values[TOGETHER].append(kept.together)
         there = {way: figures for way, figures in values.items() if len(figures) == repeats}
@@ -166,12 +170,13 @@ class _Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is kept of a point: its figures on the test texts, and the baseline's and those of both
-    together if measured."""
+    """What is kept of a point: its figures on the test texts, and if measured the baseline's, those
+    of words that know more, and those of network and words together."""
 
     test: _Figures
     baseline: _Figures | None
     together: _Figures | None = None
+    words: _Figures | None = None
 
 
 def _trained(point: Point, train: Train, folder: Path) -> _Kept:
@@ -191,7 +196,7 @@ def _trained(point: Point, train: Train, folder: Path) -> _Kept:
     kept = _Kept(
         figures("test"),
         figures("baseline") if point.baseline else None,
-        figures(TOGETHER) if summary.get(TOGETHER) else None,
+        *(figures(name) if summary.get(name) else None for name in (TOGETHER, WORDS)),
     )
     write_atomically(path, json_bytes(kept))
     shutil.rmtree(run, ignore_errors=True)

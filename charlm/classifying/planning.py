@@ -66,6 +66,8 @@ def check(config: ClassifierConfig, given: Sequence[str]) -> None:
     for name in ("lm_text", "lm_lr"):
         if f"classifier.{name}" in given and no_lm:
             problems.append(f"--{name.replace('_', '-')} is given, and --lm-epochs is 0")
+    if "classifier.word_text" in given and not c.baseline:
+        problems.append("--word-text is given, and --no-baseline counts no words")
     if problems:
         raise UsageError("; ".join(problems), "`charlm finetune-classify --help` explains each.")
 

@@ -1,7 +1,7 @@
 """What a person asks for who wants a classifier."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +26,8 @@ class ClassifierRequest:
     """data, valid, test: tables, or rows that are at hand (None: on resuming; by the fractions).
 
     given: dotted keys of the settings that were given and not left to their defaults. The run to
-    start from is `model.init_from` of the configuration.
+    start from is `model.init_from` of the configuration. semantics: the files of what has been
+    counted already in text without labels (`classifying.unlabelled`).
     """
 
     out: Path
@@ -40,4 +41,5 @@ class ClassifierRequest:
     force: bool = False
     stdin: BinaryIO | None = None
     curve: CurveRequest | None = None
+    semantics: Mapping[str, bytes] | None = None
     started: float = field(default_factory=time.monotonic)

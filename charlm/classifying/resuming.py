@@ -7,6 +7,7 @@ from charlm.classifying.labelled_cache import open_texts, sources_of
 from charlm.classifying.planning import RUN
 from charlm.classifying.reading import divided
 from charlm.classifying.request import ClassifierRequest
+from charlm.classifying.unlabelled import counted_text_differs
 from charlm.errors import UsageError
 from charlm.precedence import differing
 from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory
@@ -31,6 +32,8 @@ def refuse_changes(run: RunDirectory, stored: ClassifierConfig, request: Classif
             problems.append("the texts or labels are not those the run was started with")
         elif _more_text_differs(run, division, stored):
             problems.append("the text of --lm-text is not the one the run was started with")
+        elif counted_text_differs(run, stored):
+            problems.append("the text of --word-text is not the one the run was started with")
     if problems:
         raise UsageError(
             f"{run.path} cannot be resumed with changes: {'; '.join(problems)}",

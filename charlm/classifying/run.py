@@ -1,6 +1,6 @@
 """A classifier's run from the command to its end: begun, gone on with, or put in another's place.
 
-    1. texts and labels into the cache; the tokenizer takes in new words
+    1. texts and labels into the cache; the tokenizer takes in new words (`preparing`)
     2. the language model is fine-tuned on these texts: a run of its own inside the run
     3. the classifier learns, from the weights of that
     4. figures, calibration, baseline
@@ -19,30 +19,28 @@ from typing import Any
 from charlm import launched
 from charlm.classifier_settings import ClassifierConfig
 from charlm.classifying.assembly import ClassifierAssembly
-from charlm.classifying.labelled_cache import LabelledTexts, open_texts, sources_of, write_texts
+from charlm.classifying.labelled_cache import LabelledTexts, open_texts
 from charlm.classifying.learning_curve import label_counts
 from charlm.classifying.network import directions_of
 from charlm.classifying.planning import (
     ClassifierPlan,
     language_model_config,
-    resolve,
     stored_config,
     write_config,
 )
+from charlm.classifying.preparing import Preparation
 from charlm.classifying.reading import checked, divided, refuse_to_overwrite
 from charlm.classifying.request import ClassifierRequest
 from charlm.classifying.resuming import refuse_changes
 from charlm.errors import Interrupted, RunError, UsageError
 from charlm.loaded import Model
-from charlm.planning import Request, ends, resumed, tokenizer_settings
+from charlm.planning import Request, ends, resumed
 from charlm.precedence import to_toml
 from charlm.runs import checkpoint as checkpoints
 from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory, may_be_replaced, successor
 from charlm.runs.export import read_model
-from charlm.settings import AUTO
 from charlm.text.labelled_splits import Division
-from charlm.text.token_cache import TokenCache, prepare
-from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings, load_tokenizer
+from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 from charlm.training.interrupt import Interruption, noted
 from charlm.training.listener import Listener
 from charlm.training_run import train_prepared
@@ -98,8 +96,8 @@ def _begin(
     run = RunDirectory.create(request.out)
     try:
         with run.lock():
-            work = _ClassifierRun(run, request, listener, interruption)
-            return work.start(asked, *work.prepare(division, sources))
+            prepared = Preparation(run, request, listener, interruption).prepare(division, sources)
+            return _ClassifierRun(run, request, listener, interruption).start(asked, *prepared)
     finally:
         run.discard_unless_begun()
 
@@ -114,12 +112,12 @@ def _replace(
 ) -> dict[str, Any]:
     """Train in place of another run, which goes only when the texts are in the caches."""
     with successor(request.out) as folder:
-        work = _ClassifierRun(RunDirectory.create(folder), request, listener, interruption)
+        work = Preparation(RunDirectory.create(folder), request, listener, interruption)
         plan, _, tokenizer = work.prepare(division, sources)
         run = RunDirectory.create(request.out, force=True, prepared=folder)
         with run.lock():
-            work = _ClassifierRun(run, request, listener, interruption)
-            return work.start(asked, plan, open_texts(run.cache), tokenizer)
+            started = _ClassifierRun(run, request, listener, interruption)
+            return started.start(asked, plan, open_texts(run.cache), tokenizer)
 
 
 def plan(request: ClassifierRequest, listener: Listener) -> ClassifierPlan:
@@ -128,8 +126,7 @@ def plan(request: ClassifierRequest, listener: Listener) -> ClassifierPlan:
     division = divided(request, listener)
     with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
         run = RunDirectory.create(Path(folder) / "run")
-        work = _ClassifierRun(run, request, listener, Interruption())
-        return work.prepare(division, sources)[0]
+        return Preparation(run, request, listener, Interruption()).prepare(division, sources)[0]
 
 
 @dataclass
@@ -161,59 +158,6 @@ class _ClassifierRun:
         self.run.write_asked(to_toml(asked))
         write_config(self.run, plan.config, texts.classes)
         return self._go_on(plan.config, texts, tokenizer, None)
-
-    def prepare(
-        self, division: Division, sources: list[Model]
-    ) -> tuple[ClassifierPlan, LabelledTexts, Tokenizer]:
-        """Put the texts into the caches, and find the numbers for every `auto`."""
-        config = self.request.config
-        tokenizer: Tokenizer | TokenizerSettings = (
-            sources[0].tokenizer if sources else tokenizer_settings(config)
-        )
-        lm_tokens, grow = 0, bool(sources)
-        pretrains = config.classifier.lm_epochs != 0 and (
-            bool(sources) or config.classifier.lm_epochs != AUTO
-        )
-        if pretrains:
-            for name, direction in zip(LANGUAGE_MODELS, directions_of(config), strict=False):
-                cache, tokenizer = self._read_for_language_model(
-                    name, direction, division, tokenizer, grow
-                )
-                lm_tokens, grow = len(cache.parts["train"].ids), False
-        texts, known = write_texts(
-            division, self.run.cache, tokenizer, grow, self._progress, self.listener.say
-        )
-        plan = resolve(config, texts, lm_tokens, TokenCache.open(self.run.cache), known)
-        return plan, texts, known
-
-    def _read_for_language_model(
-        self,
-        name: str,
-        direction: str,
-        division: Division,
-        tokenizer: Tokenizer | TokenizerSettings,
-        grow: bool,
-    ) -> tuple[TokenCache, Tokenizer]:
-        """The texts, and more without labels, into the cache of a run inside the run."""
-        corpus, more = self.request.config.corpus, self.request.config.classifier.lm_text
-        nested = RunDirectory.create(self.run.path / name, force=True)
-        return prepare(
-            [*sources_of(division.train), *([] if more is None else [more])],
-            folder=nested.cache,
-            fit_or_tokenizer=tokenizer,
-            grow=grow,
-            valid=sources_of(division.valid) or None,
-            valid_fraction=0,
-            direction=direction,
-            encoding=corpus.encoding,
-            errors=corpus.errors,
-            say=self.listener.say,
-            progress=self._progress,
-        )
-
-    def _progress(self, characters: int) -> None:
-        self.interruption.check()
-        self.listener.reading(characters)
 
     def resume(self) -> dict[str, Any]:
         """Go on exactly where the run stands."""

@@ -60,7 +60,7 @@ PARAMETERS = [
     parameter(
         "together",
         bool,
-        typer.Option("--together", help="by the network and by its baseline's words, both"),
+        typer.Option("--together", help="by the network and by the words' model, both"),
         False,
     ),
     *TABLE,

@@ -34,6 +34,8 @@ def export(context: Context, values: Mapping[str, Any]) -> None:
     size = values["file"].stat().st_size
     context.messages.say(f"{values['file']}: {size / 2**20:.1f} MiB")
     if values["together"]:
-        context.messages.say("It holds words of the training text, and pairs of words.")
+        context.messages.say(
+            "It holds words of the training text, and pairs of words, and words of --word-text."
+        )
     if context.as_json:
         context.output.json({"file": str(values["file"]), "bytes": size})

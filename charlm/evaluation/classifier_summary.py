@@ -11,6 +11,8 @@ from charlm.evaluation.calibration import (
     probabilities_at,
 )
 from charlm.evaluation.classification import FloatArray, IntArray, figures, paired_bootstrap
+from charlm.evaluation.counted_words import CountedWords
+from charlm.evaluation.latent_semantics import LatentSemantics
 from charlm.evaluation.together import Together, fit_weights
 
 
@@ -31,14 +33,17 @@ def classifier_summary(
     baseline: bool,
     class_weights: str,
     seed: int,
+    semantics: LatentSemantics | None = None,
 ) -> tuple[dict[str, Any], Together | None]:
-    """temperature; the figures of `valid`, `test`, `baseline` and `together`; calibration and
-    comparison. And network and baseline together, where there is a baseline.
+    """temperature; the figures of `valid`, `test`, `baseline`, `words` and `together`; calibration
+    and comparison. And network and words together, where there is a baseline.
 
     parts: "valid" and "test"; one without texts has no figures (None). The temperature is
     fitted on valid and all probabilities are at it. Baseline, calibration and the paired
-    comparison with the baseline are of test, or of valid where there is no test. What `together`
-    has is of test, and None where its weights were not fitted on valid.
+    comparison with the baseline are of test, or of valid where there is no test. `words`: of the
+    words' model that also knows `semantics`, which then takes the baseline's place in `together`;
+    None without them. What `together` has is of test, and None where its weights were not fitted
+    on valid.
     """
     valid, test = parts["valid"], parts["test"]
     temperature = fit_temperature(valid.logits, valid.labels)
@@ -51,7 +56,7 @@ def classifier_summary(
         summary[name] = figures(part.labels, probabilities[name], classes) if known else None
     name = "test" if len(test.labels) else "valid"
     measured = parts[name]
-    summary |= dict.fromkeys(("baseline", "calibration", "comparison", "together"))
+    summary |= dict.fromkeys(("baseline", "words", "calibration", "comparison", "together"))
     if not len(measured.labels):
         return summary, None
     summary["calibration"] = {"part": name} | calibration_figures(
@@ -59,33 +64,35 @@ def classifier_summary(
     )
     if not baseline:
         return summary, None
-    from charlm.evaluation.tfidf_baseline import fit_baseline
+    from charlm.evaluation.tfidf_baseline import fit_words
 
-    words = fit_baseline(
-        train_texts,
-        train_labels,
-        len(classes),
-        class_weights,
-        seed,
+    def fitted(semantics: LatentSemantics | None) -> CountedWords:
         # What it is measured on must not choose its penalty.
-        valid=(valid.texts, valid.labels) if name == "test" else None,
+        held_out = (valid.texts, valid.labels) if name == "test" else None
+        return fit_words(
+            train_texts, train_labels, len(classes), class_weights, seed, held_out, semantics
+        )
+
+    answers = {"network": np.argmax(probabilities[name], axis=1)}
+    counting = {"baseline": fitted(None)} | ({"words": fitted(semantics)} if semantics else {})
+    for kind, model in counting.items():
+        theirs = model.probabilities(measured.texts)
+        summary[kind] = figures(measured.labels, theirs, classes)
+        answers[kind] = np.argmax(theirs, axis=1)
+    summary["comparison"] = paired_bootstrap(
+        measured.labels, answers["network"], answers["baseline"], seed
     )
-    both = Together(
-        words, fit_weights(valid.logits, words.log_probabilities(valid.texts), valid.labels)
-    )
-    theirs = words.probabilities(measured.texts)
-    summary["baseline"] = figures(measured.labels, theirs, classes)
-    ours = np.argmax(probabilities[name], axis=1)
-    alone = {"network": ours, "baseline": np.argmax(theirs, axis=1)}
-    summary["comparison"] = paired_bootstrap(measured.labels, ours, alone["baseline"], seed)
+    words = counting[kind]  # the one that knows most
+    weights = fit_weights(valid.logits, words.log_probabilities(valid.texts), valid.labels)
+    both = Together(words, weights)
     if name == "test" and len(valid.labels):
         found = both.probabilities(test.logits, test.texts)
-        answers = np.argmax(found, axis=1)
+        ours = np.argmax(found, axis=1)
         summary["together"] = figures(test.labels, found, classes) | {
-            "weights": dict(zip(alone, both.weights, strict=True)),
+            "weights": dict(zip(("network", kind), weights, strict=True)),
             "ahead_of": {
-                other: paired_bootstrap(test.labels, answers, its, seed)
-                for other, its in alone.items()
+                other: paired_bootstrap(test.labels, ours, its, seed)
+                for other, its in answers.items()
             },
         }
     return summary, both

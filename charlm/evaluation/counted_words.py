@@ -64,9 +64,14 @@ class CountedWords:
 
     @cached_property
     def _vectors(self) -> Any:
-        from sklearn.feature_extraction.text import TfidfVectorizer
+        return vectoriser(self.terms, self.idf)
 
-        places = {term: place for place, term in enumerate(self.terms)}
-        vectors = TfidfVectorizer(vocabulary=places, **COUNTING)
-        vectors.idf_ = self.idf
-        return vectors
+
+def vectoriser(terms: Sequence[str], idf: Floats) -> Any:
+    """scikit-learn's, which makes the vectors above of texts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    places = {term: place for place, term in enumerate(terms)}
+    vectors = TfidfVectorizer(vocabulary=places, **COUNTING)
+    vectors.idf_ = idf
+    return vectors

@@ -1,8 +1,15 @@
 """What a network has to beat: TF-IDF of words and word pairs, and logistic regression.
 
-Multinomial logistic regression with an L2 penalty on the vectors of `counted_words`, by
+Multinomial logistic regression with an L2 penalty on the vectors x of `counted_words`, by
 scikit-learn. C, the inverse of the penalty, is the one of CANDIDATES with the least nats on the
 validation texts, where there are some.
+
+Where it is known which words go together (`latent_semantics`), on [x, g V^T x]: the scores are
+
+    (W_1 + g W_2 V^T) x
+
+linear in x as before, with weights that may be far from 0 at little cost where they follow the
+directions V. g is one of SCALES, chosen with C; that is no baseline any more.
 """
 
 import warnings
@@ -10,44 +17,51 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from scipy.sparse import hstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from charlm.evaluation.classification import IntArray
-from charlm.evaluation.counted_words import COUNTING, MOST_WEIGHTS, CountedWords
+from charlm.evaluation.counted_words import COUNTING, MOST_WEIGHTS, CountedWords, vectoriser
+from charlm.evaluation.latent_semantics import LatentSemantics
 
 CANDIDATES: Final = (1.0, 10.0, 100.0, 1000.0)
 USUAL: Final = 10.0
+SCALES: Final = (0.0, 3.0)  # g (scripts/LOG.md, "Words of texts without labels")
 _MANY: Final = 5_000  # texts, from which on a word of one text only is left out
 
 
-def fit_baseline(
+def fit_words(
     texts: Sequence[str],
     labels: IntArray,
     n_classes: int,
     class_weights: str,
     seed: int,
     valid: tuple[Sequence[str], IntArray] | None = None,
+    semantics: LatentSemantics | None = None,
 ) -> CountedWords:
     """What the words of training texts tell; `class_weights` is "none" or "balanced".
 
     A class that no training text has gets the share that one text more would have given it.
     """
-    vectors = TfidfVectorizer(
-        min_df=2 if len(texts) >= _MANY else 1,
-        max_features=MOST_WEIGHTS // n_classes,
-        **COUNTING,
-    )
+    most = MOST_WEIGHTS // n_classes - (0 if semantics is None else len(semantics.terms))
+    vectors = TfidfVectorizer(min_df=2 if len(texts) >= _MANY else 1, max_features=most, **COUNTING)
     if len(np.unique(labels)) == 1:
         return _shares(labels, n_classes)
     try:
         counted = vectors.fit_transform(texts)
     except ValueError:  # no words at all
         return _shares(labels, n_classes)
+    terms = tuple(vectors.get_feature_names_out().tolist())
+    idf = np.asarray(vectors.idf_, np.float64)
+    directions = None
+    if semantics is not None:
+        terms, idf, directions = semantics.widen(terms, idf)
+        counted = vectoriser(terms, idf).transform(texts)
 
-    def fitted(c: float) -> CountedWords:
+    def fitted(c: float, scale: float) -> CountedWords:
         model = LogisticRegression(
             C=c,
             class_weight="balanced" if class_weights == "balanced" else None,
@@ -56,14 +70,16 @@ def fit_baseline(
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(counted, labels)
-        coefficients, intercept = model.coef_, model.intercept_
+            model.fit(seen(scale), labels)
+        coefficients, intercept = model.coef_[:, : len(terms)], model.intercept_
+        if scale and directions is not None:
+            coefficients = coefficients + scale * model.coef_[:, len(terms) :] @ directions.T
         if len(intercept) == 1:  # of two classes, only what speaks for the second
             coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
             intercept = np.array([0.0, intercept[0]])
         return CountedWords(
-            tuple(vectors.get_feature_names_out().tolist()),
-            np.asarray(vectors.idf_, np.float64),
+            terms,
+            idf,
             np.ascontiguousarray(coefficients, np.float64),
             np.asarray(intercept, np.float64),
             np.asarray(model.classes_, np.int64),
@@ -72,13 +88,19 @@ def fit_baseline(
             n_classes,
         )
 
+    def seen(scale: float) -> Any:
+        if directions is None or not scale:
+            return counted
+        return hstack([counted, scale * (counted @ directions)], format="csr")
+
+    scales = SCALES[:1] if directions is None else SCALES
     if valid is None or not len(valid[1]):
-        return fitted(USUAL)
+        return fitted(USUAL, scales[-1])
 
     def nats(model: CountedWords) -> Any:
         return log_loss(valid[1], model.probabilities(valid[0]), labels=range(n_classes))
 
-    return min((fitted(c) for c in CANDIDATES), key=nats)
+    return min((fitted(c, g) for g in scales for c in CANDIDATES), key=nats)
 
 
 def _shares(labels: IntArray, n_classes: int) -> CountedWords:

@@ -23,6 +23,8 @@ def show_classifier(messages: Messages, summary: Mapping[str, Any]) -> None:
         columns = {"network, valid": summary["valid"], **columns}
     if baseline:
         columns[f"TF-IDF baseline, {part}"] = baseline
+    if summary.get("words"):
+        columns[f"words, unlabelled too, {part}"] = summary["words"]
     if summary.get("together"):
         columns[f"both together, {part}"] = summary["together"]
     rows: list[tuple[Any, ...]] = [
@@ -76,7 +78,7 @@ def verdict(comparison: Mapping[str, Any]) -> str:
 
 
 def verdict_of_both(together: Mapping[str, Any]) -> str:
-    """Whether network and baseline together are better than each, in plain words."""
+    """Whether network and words together are better than each, in plain words."""
     said: dict[str, list[str]] = {}
     for name, comparison in together["ahead_of"].items():
         found = comparison["macro_f1"]

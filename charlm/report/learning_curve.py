@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 WAYS = {
     "transferred": "transferred", "from_scratch": "from scratch", "baseline": "TF-IDF baseline",
-    "together": "both together",
+    "words": "words, unlabelled too", "together": "both together",
 }  # fmt: skip
 _FIGURES = {"macro_f1": "macro F1", "accuracy": "accuracy"}
 
@@ -36,7 +36,8 @@ def show_learning_curve(messages: Messages, curve: Mapping[str, Any]) -> None:
         for way, figures in point["ahead_of"].items():
             messages.say(_sentence(WAYS[ways[0]], WAYS[way], point["labels"], figures["macro_f1"]))
         for way, figures in point.get("together_ahead_of", {}).items():
-            both = f"{WAYS[ways[0]]} and baseline together"
+            counting = "words" if "words" in ways else "baseline"
+            both = f"{WAYS[ways[0]]} and {counting} together"
             messages.say(
                 _sentence(both, f"{WAYS[way]} alone", point["labels"], figures["macro_f1"])
             )

@@ -16,7 +16,7 @@ from charlm.run_story import RunStory
 if TYPE_CHECKING:
     from charlm.evaluation.looking import Look
 
-_PARTS = ("valid", "test", "baseline", "together")
+_PARTS = ("valid", "test", "baseline", "words", "together")
 _NOT_FIGURES = ("per_class", "weights", "ahead_of")
 _CLASS_FIGURES = ("n", "precision", "recall", "f1")
 

@@ -11,7 +11,8 @@ asked.toml     its settings as they were asked for, before `auto` became numbers
 wrong_answers.jsonl    confusion.svg    reliability.svg    (and .png)
 language_model/, second_language_model/   what it began with: runs of their own
 learning_curve/   what it comes to with fewer labels; mode 0700
-together/      its baseline, and how much that counts beside the network; mode 0700
+together/      its words' model, and how much that counts beside the network; mode 0700
+latent_semantics/   which words go together in text without labels; mode 0700
 """
 
 import contextlib
@@ -51,7 +52,7 @@ _OF_CLASSIFIERS = (
 _FILES = ("metrics.jsonl", "summary.json", "config.toml", *_OF_CLASSIFIERS)
 _FOLDERS = (
     "checkpoints", "tokenizer", "cache", "samples", "tensorboard", "learning_curve", "together",
-    *LANGUAGE_MODELS,
+    "latent_semantics", *LANGUAGE_MODELS,
 )  # fmt: skip
 _MADE_AT_ONCE = ("checkpoints", "cache", "samples")
 # The user named a place that cannot be a run; anything else is the machine's doing.
@@ -77,6 +78,7 @@ class RunDirectory:
         self.tensorboard = path / "tensorboard"
         self.learning_curve = path / "learning_curve"
         self.together = path / "together"
+        self.semantics = path / "latent_semantics"
 
     @classmethod
     def create(cls, path: str | Path, force: bool = False, prepared: Path | None = None) -> Self:
@@ -193,10 +195,15 @@ class RunDirectory:
 
     def read_together(self) -> dict[str, bytes]:
         """Its files, verified against their hashes; none where it was not kept. RunError."""
-        if not os.path.lexists(self.together):
-            return {}
-        require_folder(self.together)
-        return read_files(self.together, read_manifest(self.together, "together"))
+        return _files_kept(self.together, "together")
+
+    def write_semantics(self, files: Mapping[str, bytes]) -> None:
+        """Stores which words go together, as `write_together`."""
+        write_folder(self.semantics, "latent-semantics", files, 0o700)
+
+    def read_semantics(self) -> dict[str, bytes]:
+        """Its files, as `read_together`."""
+        return _files_kept(self.semantics, "latent-semantics")
 
     def read_summary(self) -> dict[str, Any] | None:
         """`summary.json`, None if the run has not ended; RunError if it is damaged."""
@@ -214,6 +221,13 @@ class RunDirectory:
         """Puts `summary.json` on disk; MachineError. ValueError for NaN and infinity."""
         text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
         write_atomically(self.summary_path, text.encode("utf-8"))
+
+
+def _files_kept(folder: Path, kind: str) -> dict[str, bytes]:
+    if not os.path.lexists(folder):
+        return {}
+    require_folder(folder)
+    return read_files(folder, read_manifest(folder, kind))
 
 
 def is_run(path: Path) -> bool:

@@ -13,6 +13,7 @@ from charlm.classifying.learning_curve import (
     SCRATCH,
     TOGETHER,
     TRANSFERRED,
+    WORDS,
     Point,
     label_counts,
     learning_curve,
@@ -41,7 +42,7 @@ class Trainer:
     def __init__(self) -> None:
         self.points: list[Point] = []
         self.fails_at: int | None = None
-        self.together = False
+        self.together = self.words = False
 
     def __call__(self, point: Point, run: Path) -> Mapping[str, Any]:
         if len(self.points) == self.fails_at:
@@ -56,7 +57,10 @@ class Trainer:
         )
         both = {"accuracy": accuracy + 0.1, "macro_f1": accuracy + 0.05}
         together = both if self.together and point.baseline else None
-        return {"test": test, "baseline": baseline, "together": together, "run": str(run)}
+        more = {"accuracy": accuracy - 0.15, "macro_f1": accuracy - 0.18}
+        words = more if self.words and point.baseline else None
+        found = {"test": test, "baseline": baseline, "words": words, "together": together}
+        return found | {"run": str(run)}
 
     @staticmethod
     def accuracy(way: str, labels: int, seed: int) -> float:
@@ -95,6 +99,18 @@ def test_both_together_stand_beside_each_of_them(
     show_learning_curve(Messages(quiet=False), found)
     shown = " ".join(capsys.readouterr().err.split())
     assert "transferred and baseline together is ahead of TF-IDF baseline alone by 30.0" in shown
+    # Where words know more of text without labels, they take the baseline's place.
+    trainer.words = True
+    found = curve(tmp_path / "more", trainer)
+    for point in found["points"]:
+        assert point[WORDS]["macro_f1"]["mean"] == pytest.approx(
+            point[BASELINE]["macro_f1"]["mean"] + 0.07
+        )
+        assert list(point["ahead_of"]) == [SCRATCH, BASELINE, WORDS]
+        assert list(point["together_ahead_of"]) == [TRANSFERRED, SCRATCH, BASELINE, WORDS]
+    show_learning_curve(Messages(quiet=False), found)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "transferred and words together is ahead of words, unlabelled too alone by" in shown
     # Points kept by an older charlm have none, and neither has a curve with one of them.
     path = folder / "transferred-10-5.json"
     kept = json.loads(path.read_text())

@@ -13,7 +13,7 @@ from charlm import api
 from charlm.classifying.kept_words import NUMBERS, TERMS, files_of, together_from
 from charlm.errors import RunError, UsageError
 from charlm.evaluation.reading_texts import logits_of
-from charlm.evaluation.tfidf_baseline import fit_baseline
+from charlm.evaluation.tfidf_baseline import fit_words
 from charlm.evaluation.together import Together
 from charlm.runs.directory import RunDirectory
 from charlm.runs.tensors import decode, encode
@@ -30,11 +30,11 @@ def run(classifier, tmp_path):
 def fitted(classes=3):
     texts = ["the heart beats", "a knee joint", "the red rash", "春眠 heart"] * 3
     labels = np.arange(12) % 4 % classes
-    return Together(fit_baseline(texts, labels, classes + 1, "none", 1), (0.7, 0.4))
+    return Together(fit_words(texts, labels, classes + 1, "none", 1), (0.7, 0.4))
 
 
 def of_no_words():
-    return Together(fit_baseline(["?", "!"], np.array([0, 1]), 2, "none", 1), (0.5, 0.5))
+    return Together(fit_words(["?", "!"], np.array([0, 1]), 2, "none", 1), (0.5, 0.5))
 
 
 @pytest.mark.parametrize("make", [fitted, of_no_words])

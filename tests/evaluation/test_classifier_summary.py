@@ -11,7 +11,7 @@ from scipy.special import softmax
 from charlm.evaluation.calibration import expected_calibration_error, fit_temperature
 from charlm.evaluation.classification import figures, paired_bootstrap
 from charlm.evaluation.classifier_summary import Answered, classifier_summary
-from charlm.evaluation.tfidf_baseline import fit_baseline
+from charlm.evaluation.tfidf_baseline import fit_words
 from charlm.evaluation.wrong_answers import FILE, write_wrong_answers, wrong_answers
 
 CLASSES = ["a", "b", "c"]
@@ -42,7 +42,7 @@ def test_figures_are_at_the_temperature_of_the_validation_texts() -> None:
     found = summary(valid, test)
     temperature = fit_temperature(valid.logits, valid.labels)
     p = softmax(test.logits / temperature, axis=1)
-    words = fit_baseline(
+    words = fit_words(
         part(120, 1).texts, part(120, 1).labels, 3, "none", 1, (valid.texts, valid.labels)
     )
     theirs = words.probabilities(test.texts)
@@ -105,12 +105,14 @@ def test_without_test_texts_the_validation_texts_are_measured() -> None:
     assert found["baseline"]["n"] == 60 and found["calibration"]["part"] == "valid"
     # The penalty was not chosen on what is measured.
     train, valid = part(120, 1), part(60, 2)
-    usual = fit_baseline(train.texts, train.labels, 3, "none", 1).probabilities(valid.texts)
+    usual = fit_words(train.texts, train.labels, 3, "none", 1).probabilities(valid.texts)
     assert found["baseline"] == figures(valid.labels, usual, CLASSES)
     assert found["together"] is None  # it would be measured on what its weights were fitted on
     assert summary(nothing, nothing) == {
         "temperature": 1.0,
-        **dict.fromkeys(("valid", "test", "baseline", "calibration", "comparison", "together")),
+        **dict.fromkeys(
+            ("valid", "test", "baseline", "words", "calibration", "comparison", "together")
+        ),
     }
 
 

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from charlm.evaluation.counted_words import COUNTING, CountedWords
-from charlm.evaluation.tfidf_baseline import USUAL, fit_baseline
+from charlm.evaluation.tfidf_baseline import USUAL, fit_words
 
 WORDS = ["Pain", "rest", "tea", "ward", "water", "sleep"]
 OTHERS = ["tea tea tea at the ward", "Pain! rest, PAIN rest", "", "nothing known", "water"]
@@ -45,7 +45,7 @@ def test_it_is_what_the_equations_say(classes: int) -> None:
     """Of 4 classes there are texts of 3."""
     texts, labels = written(40, min(classes, 3), 1)
     labels = np.where(labels == 2, classes - 1, labels)
-    model = fit_baseline(texts, labels, classes, "none", 1)
+    model = fit_words(texts, labels, classes, "none", 1)
     assert len(model.known) == min(classes, 3)
     wanted = [by_hand(model, text) for text in OTHERS]
     np.testing.assert_allclose(model.probabilities(OTHERS), wanted, rtol=1e-10)
@@ -56,7 +56,7 @@ def test_it_is_what_the_equations_say(classes: int) -> None:
 @pytest.mark.parametrize("weights", ["none", "balanced"])
 def test_it_is_what_scikit_learn_says(classes: int, weights: str) -> None:
     texts, labels = written(40, classes, 2)
-    model = fit_baseline(texts, labels, classes, weights, 1)
+    model = fit_words(texts, labels, classes, weights, 1)
     vectors = TfidfVectorizer(**COUNTING)
     theirs = LogisticRegression(
         C=USUAL, max_iter=1000, class_weight=None if weights == "none" else weights

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlm.evaluation.tfidf_baseline import fit_baseline
+from charlm.evaluation.tfidf_baseline import fit_words
 
 WORDS = ["pain", "rest", "tea", "ward", "water", "sleep"]
 
@@ -28,7 +28,7 @@ def accuracy(probabilities: Any, labels: Any) -> float:
 def baseline_probabilities(
     texts: Any, labels: Any, others: Any, n_classes: int, weights: str, seed: int, valid: Any = None
 ) -> Any:
-    return fit_baseline(texts, labels, n_classes, weights, seed, valid).probabilities(others)
+    return fit_words(texts, labels, n_classes, weights, seed, valid).probabilities(others)
 
 
 def test_it_learns_what_one_word_tells() -> None:

@@ -23,7 +23,7 @@ from charlm import api
 from charlm.classifying import kept_words, labelled_cache
 from charlm.classifying.loaded import network_of
 from charlm.errors import DataError, RunError, UsageError
-from charlm.evaluation.tfidf_baseline import fit_baseline
+from charlm.evaluation.tfidf_baseline import fit_words
 from charlm.evaluation.together import Together
 from charlm.precedence import build, read_toml
 from charlm.runs import manifest
@@ -165,7 +165,7 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     labelled_cache.write_texts(
         division, folder / "labelled", model.tokenizer, False, lambda _: None, lambda _: None
     )
-    counted = fit_baseline(["the knee", "a valve"] * 2, np.array([0, 1] * 2), 2, "none", 1)
+    counted = fit_words(["the knee", "a valve"] * 2, np.array([0, 1] * 2), 2, "none", 1)
     words = kept_words.files_of(Together(counted, (0.6, 0.5)))
     labels = folder / "labelled" / labelled_cache.LABELS
     labels_raw = labels.read_bytes()

@@ -35,7 +35,8 @@ def home(tmp_path_factory):
 
 def finetune(home, out, *more, fault=None):
     return charlm(
-        home, "finetune-classify", home / "lm", home / "table.csv", "--out", out, *TRAINING, *more,
+        home, "finetune-classify", home / "lm", home / "table.csv", "--out", out,
+        "--word-text", home / "text.txt", *TRAINING, *more,
         fault=fault,
     )  # fmt: skip
 

@@ -67,12 +67,15 @@ def test_both_together_have_a_column_and_a_sentence(
         "ahead_of": dict.fromkeys(("network", "baseline"), found["comparison"]),
     }
     err = shown(capsys, found)
-    assert "both together, test" in err
+    assert "both together, test" in err and "unlabelled" not in err
     assert re.search(
         rf"accuracy {found['test']['accuracy']:.3f} +{found['baseline']['accuracy']:.3f} +0\.123",
         re.sub(r"(accuracy) +", r"\1 ", err),
     )
     assert err.count("Both together (charlm classify --together) are BEHIND the network (") == 1
+    found["words"] = found["test"] | {"accuracy": 0.456}
+    err = shown(capsys, found)
+    assert "words, unlabelled too, test" in err and re.search(r"accuracy .* 0\.456 +0\.123", err)
 
 
 @pytest.mark.parametrize(

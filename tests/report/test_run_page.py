@@ -153,6 +153,7 @@ def test_a_classifier_has_its_own_sections(tmp_path: Path) -> None:
     figures = {"accuracy": 0.6, "macro_f1": 0.57, "nats": 0.7, "n": 6, "per_class": per_class}
     summary = {"run": "x", "classes": [EVIL, "b"], "n_train": 9, "seconds": 1.0, "valid": None,
                "test": figures, "baseline": None,
+               "words": figures | {"accuracy": 0.6875},
                "together": figures | {"accuracy": 0.8125, "weights": {"network": 0.3125},
                                       "ahead_of": {}}}  # fmt: skip
     records = [
@@ -164,6 +165,7 @@ def test_a_classifier_has_its_own_sections(tmp_path: Path) -> None:
     assert "0.3125" not in page.text and "ahead_of" not in page.text
     for wanted in (
         "0.8125",
+        "0.6875",
         "Class by class",
         "pooling",
         "0.57",
