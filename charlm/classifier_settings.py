@@ -43,14 +43,16 @@ class ClassifierSettings:
         AUTO
     )
     lm_text: Annotated[str | None, Setting("more text for that, without labels", none=True)] = None
-    word_text: Annotated[
+    unlabelled_text: Annotated[
         str | None,
         Setting(
-            "text without labels in which is counted which words go together, for `classify "
-            "--together` (none: that of --lm-text, if there is one)",
+            "text without labels, one a line or blank lines between: words that no labelled text "
+            "has are known by the company they keep there, in `classify --together` (auto: "
+            "--lm-text, and what RUN was trained on if that is there)",
+            auto=True,
             none=True,
         ),
-    ] = None
+    ] = AUTO
     discriminative_lr: Annotated[
         float,
         Setting(

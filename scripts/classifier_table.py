@@ -4,7 +4,8 @@
 
 DATA holds the sets of benchmarks/labelled_sets.py. For each set a language model is trained for
 --lm-minutes (or taken: --run mtsamples=runs/reports), then with 100, 500 and all labels, --repeats
-times each, the transferred classifier, the same from scratch, and the TF-IDF baseline. --recipes
+times each, the transferred classifier, the same from scratch, the TF-IDF baseline, and words with
+what the language model's own text tells of them. --recipes
 instead leaves out one part of the recipe after the other, on all labels, and compares each with the
 baseline on the same test texts (paired bootstrap over texts, of the mean over seeds). Prints
 Markdown. What is done stays in FOLDER and is not done again.
@@ -79,7 +80,7 @@ def _head(recipes: bool) -> str:
         ["set", "recipe", "accuracy", "macro F1", "macro F1 - baseline (95 %)"]
         if recipes
         else ["set", "labels", "figure", "transferred", "from scratch", "baseline",
-              "both together", "transferred - baseline", "together - baseline"]
+              "words, unlabelled too", "both together", "transferred - baseline", "together - baseline"]
     )  # fmt: skip
     return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 
@@ -139,8 +140,8 @@ def label_rows(
     rows = []
     for point in once(arguments.work / f"{key}.json", curve)["points"]:
         for figure in ("accuracy", "macro_f1"):
-            ways = ("transferred", "from_scratch", "baseline", "together")
-            cells = [_shown(point[way][figure]) for way in ways]
+            ways = ("transferred", "from_scratch", "baseline", "words", "together")
+            cells = [_shown(point[way][figure]) if way in point else "" for way in ways]
             cells += [
                 _difference(point[of]["baseline"][figure])
                 for of in ("ahead_of", "together_ahead_of")

@@ -1,7 +1,8 @@
 """The learning curve of a classifier's run: each of its points is a classifier, for a while.
 
 The transferred ones begin with the language model of the run, which has read all training texts
-(without their labels); those from scratch have the same sizes, and weights drawn anew.
+(without their labels), and words go together as it was counted in them and in other text without
+labels; those from scratch have the same sizes, and weights drawn anew.
 """
 
 import shlex
@@ -132,7 +133,7 @@ class _Points:
 
     def _classifier(self) -> ClassifierSettings:
         """More text has been read, and its words counted, by the run."""
-        return replace(self.options.classifier, lm_text=None, word_text=None, lm_lr=AUTO)
+        return replace(self.options.classifier, lm_text=None, unlabelled_text=None, lm_lr=AUTO)
 
     def _transferred(self) -> ClassifierConfig:
         first, second = self._sources()

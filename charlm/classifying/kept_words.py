@@ -1,4 +1,4 @@
-"""A classifier's baseline and its weight beside the network <-> files that go with the model.
+"""A classifier's words' model and its weight beside the network <-> files of the model.
 
 terms.txt             the words and pairs of words, one a line, sorted
 numbers.safetensors   what `CountedWords` has beside them, and the weights of `Together`

@@ -1,6 +1,6 @@
 """How good a classifier is with fewer labels: the network that was transferred, the same one from
-scratch, the baseline, and the first of the networks together with the baseline, on the same texts,
-several times with other texts and other seeds.
+scratch, the baseline, words with what is known of them from text without labels, and these together
+with the first of the networks, on the same texts, several times with other texts and other seeds.
 
 With N labels, N of the training texts are learned from, and the validation part is cut to the
 same share: nobody who has N labelled texts has more of them to validate on. Subsets are
@@ -50,7 +50,7 @@ class Point:
         return f"{self.way}-{len(self.train)}-{self.seed}"
 
 
-# Trains one point into a folder; its summary, with `test`, `baseline` and `together`.
+# Trains one point into a folder; its summary, with `test`, `baseline`, `words` and `together`.
 Train = Callable[[Point, Path], Mapping[str, Any]]
 
 

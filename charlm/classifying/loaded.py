@@ -189,7 +189,7 @@ class ClassifierModel(Model):
     def own_parts(self) -> dict[str, Any]:
         """What goes into an exported file beside what every model has."""
         # Which encoders there are is told without naming the run that the second came from.
-        settings = asdict(self.config.classifier) | {"lm_text": None, "word_text": None}
+        settings = asdict(self.config.classifier) | {"lm_text": None, "unlabelled_text": None}
         if settings["backward"] is not None:
             settings["backward"] = "exported"
         names = {"names": list(self.classes), TEMPERATURE: self.temperature}

@@ -18,6 +18,7 @@ from charlm.precedence import stored_configuration, to_toml
 from charlm.runs.directory import RunDirectory
 from charlm.settings import AUTO
 from charlm.storage.reading import parse_toml
+from charlm.text.sources import STDIN
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
 from charlm.training.sizing import Choice
@@ -66,8 +67,10 @@ def check(config: ClassifierConfig, given: Sequence[str]) -> None:
     for name in ("lm_text", "lm_lr"):
         if f"classifier.{name}" in given and no_lm:
             problems.append(f"--{name.replace('_', '-')} is given, and --lm-epochs is 0")
-    if "classifier.word_text" in given and not c.baseline:
-        problems.append("--word-text is given, and --no-baseline counts no words")
+    if c.unlabelled_text not in (AUTO, None) and not c.baseline:
+        problems.append("--unlabelled-text is given, and --no-baseline counts no words")
+    if c.unlabelled_text == STDIN:
+        problems.append("--unlabelled-text is -, and only DATA can be standard input")
     if problems:
         raise UsageError("; ".join(problems), "`charlm finetune-classify --help` explains each.")
 

@@ -48,7 +48,6 @@ class Preparation:
         texts, known = write_texts(
             division, self.run.cache, tokenizer, grow, self._progress, self.listener.say
         )
-        self._count_words(division)
         plan = resolve(config, texts, lm_tokens, TokenCache.open(self.run.cache), known)
         return plan, texts, known
 
@@ -77,14 +76,21 @@ class Preparation:
             progress=self._progress,
         )
 
-    def _count_words(self, division: Division) -> None:
-        """Which go together, in text without labels; of a point of a curve, as its run has it."""
+    def count_words(self, division: Division, sources: list[Model]) -> None:
+        """Which go together in text without labels, into the run; of a point of a curve as its run
+        has it."""
         if self.request.semantics:
             self.run.write_semantics(self.request.semantics)
             return
-        texts = [row.text for row in division.train]
-        n_classes, say = len(division.classes), self.listener.say
-        count_unlabelled(self.run, self.request.config, texts, n_classes, say)
+        count_unlabelled(
+            self.run,
+            self.request.config,
+            [row.text for row in division.train],
+            len(division.classes),
+            sources[0] if sources else None,
+            self.listener.say,
+            self.interruption.check,
+        )
 
     def _progress(self, characters: int) -> None:
         self.interruption.check()

@@ -6,17 +6,23 @@ from pathlib import Path
 from charlm.classifier_settings import ClassifierConfig
 from charlm.classifying.planning import adopted_by, check
 from charlm.classifying.request import ClassifierRequest, Data
+from charlm.classifying.unlabelled import named_text
 from charlm.errors import UsageError
 from charlm.loaded import Model
 from charlm.runs.export import read_model
 from charlm.text.labelled import LabelledRow, Layout, read_labelled
 from charlm.text.labelled_splits import Division, divide
+from charlm.text.sources import expand
 from charlm.training.listener import Listener
 
 
 def checked(request: ClassifierRequest) -> tuple[ClassifierRequest, list[Model]]:
-    """The request with what the models decide that it starts from, and these."""
+    """The request with what the models decide that it starts from, and these. DataError: the text
+    without labels is not there."""
     check(request.config, request.given)
+    text = named_text(request.config)
+    if text is not None:
+        expand([text])  # that it is there is looked at before much is read
     sources = sources_named(request.config)
     return replace(request, config=adopted_by(request.config, request.given, sources)), sources
 

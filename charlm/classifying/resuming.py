@@ -33,7 +33,7 @@ def refuse_changes(run: RunDirectory, stored: ClassifierConfig, request: Classif
         elif _more_text_differs(run, division, stored):
             problems.append("the text of --lm-text is not the one the run was started with")
         elif counted_text_differs(run, stored):
-            problems.append("the text of --word-text is not the one the run was started with")
+            problems.append("the text of --unlabelled-text is not the one the run was started with")
     if problems:
         raise UsageError(
             f"{run.path} cannot be resumed with changes: {'; '.join(problems)}",

@@ -1,6 +1,7 @@
 """A classifier's run from the command to its end: begun, gone on with, or put in another's place.
 
-    1. texts and labels into the cache; the tokenizer takes in new words (`preparing`)
+    1. texts and labels into the cache; the tokenizer takes in new words; which words go together is
+       counted (`preparing`)
     2. the language model is fine-tuned on these texts: a run of its own inside the run
     3. the classifier learns, from the weights of that
     4. figures, calibration, baseline
@@ -32,6 +33,7 @@ from charlm.classifying.preparing import Preparation
 from charlm.classifying.reading import checked, divided, refuse_to_overwrite
 from charlm.classifying.request import ClassifierRequest
 from charlm.classifying.resuming import refuse_changes
+from charlm.classifying.unlabelled import kept_semantics
 from charlm.errors import Interrupted, RunError, UsageError
 from charlm.loaded import Model
 from charlm.planning import Request, ends, resumed
@@ -96,7 +98,9 @@ def _begin(
     run = RunDirectory.create(request.out)
     try:
         with run.lock():
-            prepared = Preparation(run, request, listener, interruption).prepare(division, sources)
+            preparation = Preparation(run, request, listener, interruption)
+            prepared = preparation.prepare(division, sources)
+            preparation.count_words(division, sources)
             return _ClassifierRun(run, request, listener, interruption).start(asked, *prepared)
     finally:
         run.discard_unless_begun()
@@ -114,6 +118,7 @@ def _replace(
     with successor(request.out) as folder:
         work = Preparation(RunDirectory.create(folder), request, listener, interruption)
         plan, _, tokenizer = work.prepare(division, sources)
+        work.count_words(division, sources)
         run = RunDirectory.create(request.out, force=True, prepared=folder)
         with run.lock():
             started = _ClassifierRun(run, request, listener, interruption)
@@ -168,6 +173,7 @@ class _ClassifierRun:
         if summary is not None and ends(config) == ends(stored):
             self.listener.say(f"{self.run.path} is finished; give a larger budget to go on.")
             return {**summary, "run": str(self.run.path)}
+        kept_semantics(self.run)  # needed at the end: whether it is whole is told now
         texts = open_texts(self.run.cache)
         tokenizer = load_tokenizer(self.run.read_tokenizer())
         checkpoint = None

@@ -2,10 +2,11 @@
 
 latent_semantics/terms.txt             the words, one a line, sorted
 latent_semantics/numbers.safetensors   idf and directions (`evaluation/latent_semantics.py`)
-latent_semantics/sha256.txt            of the text and of how it was decoded
+latent_semantics/sha256.txt            of the text that was named, as it was decoded
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +15,14 @@ import numpy as np
 from charlm.classifier_settings import ClassifierConfig
 from charlm.classifying.kept_words import NUMBERS, TERMS, term_lines, terms_from
 from charlm.evaluation.latent_semantics import LatentSemantics, analyse
+from charlm.evaluation.own_text import own_text
+from charlm.loaded import Model
 from charlm.runs.directory import RunDirectory
 from charlm.runs.tensors import check_tensors, decode, encode
+from charlm.settings import AUTO
 from charlm.storage.reading import damaged
-from charlm.text.corpus import Corpus, Reading, corpus_fingerprint, fingerprint, open_corpus
+from charlm.text.corpus import Reading, corpus_fingerprint, fingerprint, open_corpus
+from charlm.text.decoding import Say
 from charlm.text.passages import passages
 
 SHA256: Final = "sha256.txt"
@@ -25,46 +30,68 @@ MOST_CHARACTERS: Final = 30_000_000  # that are looked at
 _LARGEST: Final = 1e9  # of any number that is believed
 
 
-def text_to_count(config: ClassifierConfig) -> str | None:
-    """Where it is: the text of --word-text, or that of --lm-text. None: nothing is counted."""
-    c = config.classifier
-    return (c.word_text or c.lm_text) if c.baseline else None
-
-
 def count_unlabelled(
     run: RunDirectory,
     config: ClassifierConfig,
     labelled: Sequence[str],
     n_classes: int,
-    say: Callable[[str], None],
+    source: Model | None,
+    say: Say,
+    check: Callable[[], None],
 ) -> None:
-    """Count in that text, and in labelled ones without their labels, and keep it in the run.
+    """Count in the text that is named and, by `auto`, in what `source` was trained on; and in the
+    labelled texts, without their labels. What is found is kept in the run.
 
-    DataError: the text is missing, or not valid in its encoding.
+    check: called now and then, may interrupt. DataError: the text is missing, or not valid in its
+    encoding.
     """
-    path = text_to_count(config)
-    if path is None:
+    path, own = named_text(config), None
+    if source is not None and config.classifier.unlabelled_text == AUTO:
+        direction = source.config.model.direction
+        own = own_text(source.stored, source.tokenizer, direction, "train")
+    if not config.classifier.baseline or (path is None and own is None):
         return
-    with open_corpus({"train": [path]}, _reading(config), run.path) as corpus:
-        found = list(passages(_documents(corpus)))
-        if corpus.characters("train") > MOST_CHARACTERS:
-            say(f"Words are counted in the first {MOST_CHARACTERS:,} characters of {path}.")
-        text = fingerprint(corpus.documents)
+    found, text = list[str](), ""
+    if path is not None:
+        with open_corpus({"train": [path]}, _reading(config, say), run.path) as corpus:
+            text = fingerprint(corpus.documents)
+            documents = corpus.texts("train", 0, corpus.characters("train"))
+            blocks = _beginning(chain.from_iterable(documents), f"of {path}", say, check)
+            found += passages(blocks)
+    if own is not None:
+        found += passages(_beginning(own, "that RUN was trained on", say, check))
+    files = {SHA256: f"{text}\n".encode()}
     semantics = analyse([*labelled, *found], n_classes, config.optimisation.seed)
     if semantics is None:
-        say(f"{path} tells nothing of words: hardly one of them is in three passages.")
-        return
-    say(f"{len(semantics.terms):,} words were counted in {len(found):,} passages of {path}.")
-    run.write_semantics(_files_of(semantics, text))
+        say("Text without labels tells nothing of words: hardly one of them is in three passages.")
+    else:
+        count = len(semantics.terms)
+        say(f"{count:,} words were counted in {len(found):,} passages without labels.")
+        files |= _files_of(semantics)
+    run.write_semantics(files)
 
 
-def _documents(corpus: Corpus) -> Iterator[str]:
-    for blocks in corpus.texts("train", 0, MOST_CHARACTERS):
-        yield "".join(blocks)
+def named_text(config: ClassifierConfig) -> str | None:
+    """The text without labels that is asked for by its name, if one is."""
+    c = config.classifier
+    return c.lm_text if c.unlabelled_text == AUTO else c.unlabelled_text
 
 
-def _reading(config: ClassifierConfig) -> Reading:
-    return Reading(encoding=config.corpus.encoding, errors=config.corpus.errors)
+def _beginning(
+    blocks: Iterable[str], of: str, say: Say, check: Callable[[], None]
+) -> Iterator[str]:
+    left = MOST_CHARACTERS
+    for block in blocks:
+        check()
+        yield block[:left]
+        if len(block) > left:
+            say(f"Words are counted in the first {MOST_CHARACTERS:,} characters {of}.")
+            return
+        left -= len(block)
+
+
+def _reading(config: ClassifierConfig, say: Say) -> Reading:
+    return Reading(encoding=config.corpus.encoding, errors=config.corpus.errors, say=say)
 
 
 def kept_semantics(run: RunDirectory) -> LatentSemantics | None:
@@ -74,26 +101,25 @@ def kept_semantics(run: RunDirectory) -> LatentSemantics | None:
 
 
 def counted_text_differs(run: RunDirectory, config: ClassifierConfig) -> bool:
-    """Whether the text is another one than when the run began."""
-    path, files = text_to_count(config), run.read_semantics()
+    """Whether the text that is named is another one than when the run began."""
+    path, files = named_text(config), run.read_semantics()
     if path is None or not files:
         return False
-    reading = _reading(config)
-    now = corpus_fingerprint([path], encoding=reading.encoding, errors=reading.errors)
-    return files.get(SHA256) != _line(now)
+    c = config.corpus
+    now = corpus_fingerprint([path], encoding=c.encoding, errors=c.errors)
+    return files.get(SHA256) != f"{now}\n".encode()
 
 
-def _line(text: str) -> bytes:
-    return f"{text}\n".encode()
-
-
-def _files_of(semantics: LatentSemantics, text: str) -> dict[str, bytes]:
+def _files_of(semantics: LatentSemantics) -> dict[str, bytes]:
     numbers: dict[str, np.ndarray] = {"idf": semantics.idf, "directions": semantics.directions}
-    return {TERMS: term_lines(semantics.terms), NUMBERS: encode(numbers), SHA256: _line(text)}
+    return {TERMS: term_lines(semantics.terms), NUMBERS: encode(numbers)}
 
 
-def semantics_from(files: dict[str, bytes], where: Path) -> LatentSemantics:
-    """What the files of a run tell. RunError naming the one in `where` that is not as it was."""
+def semantics_from(files: Mapping[str, bytes], where: Path) -> LatentSemantics | None:
+    """What the files of a run tell; None where nothing was to be told. RunError naming the one in
+    `where` that is not as it was."""
+    if files.keys() == {SHA256}:
+        return None
     for name in sorted({TERMS, NUMBERS, SHA256} ^ files.keys()):
         raise damaged(where / name, "is missing" if name not in files else "does not belong there")
     terms, path = terms_from(files[TERMS], where / TERMS), where / NUMBERS

@@ -35,7 +35,8 @@ def export(context: Context, values: Mapping[str, Any]) -> None:
     context.messages.say(f"{values['file']}: {size / 2**20:.1f} MiB")
     if values["together"]:
         context.messages.say(
-            "It holds words of the training text, and pairs of words, and words of --word-text."
+            "It holds words of the training text and pairs of words, and words of text without "
+            "labels where it was counted."
         )
     if context.as_json:
         context.output.json({"file": str(values["file"]), "bytes": size})

@@ -77,11 +77,15 @@ def classifier_summary(
     counting = {"baseline": fitted(None)} | ({"words": fitted(semantics)} if semantics else {})
     for kind, model in counting.items():
         theirs = model.probabilities(measured.texts)
-        summary[kind] = figures(measured.labels, theirs, classes)
         answers[kind] = np.argmax(theirs, axis=1)
-    summary["comparison"] = paired_bootstrap(
-        measured.labels, answers["network"], answers["baseline"], seed
-    )
+        summary[kind] = figures(measured.labels, theirs, classes)
+    compared = {
+        kind: paired_bootstrap(measured.labels, answers["network"], answers[kind], seed)
+        for kind in counting
+    }
+    summary["comparison"] = compared["baseline"]
+    if semantics:
+        summary["words"] |= {"comparison": compared["words"]}
     words = counting[kind]  # the one that knows most
     weights = fit_weights(valid.logits, words.log_probabilities(valid.texts), valid.labels)
     both = Together(words, weights)

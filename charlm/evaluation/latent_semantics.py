@@ -20,7 +20,8 @@ from charlm.evaluation.counted_words import COUNTING, MOST_WEIGHTS, Floats
 DIRECTIONS: Final = 200
 MOST_TERMS: Final = 20_000
 _A_DIRECTION: Final = 4  # words, and passages, to each of them at least
-_LEAST_PASSAGES: Final = 3  # that a word must be in: it is then no one's name alone
+_LEAST_PASSAGES: Final = 3  # that a word must be in: of fewer no company can be told
+_NOTHING: Final = 1e-6  # of the largest singular value: what rounding leaves
 _SINGLE: Final = COUNTING | {"ngram_range": (1, 1)}
 
 
@@ -32,18 +33,18 @@ class LatentSemantics:
     idf: Floats
     directions: npt.NDArray[np.float32]
 
-    def widen(self, terms: Sequence[str], idf: Floats) -> tuple[tuple[str, ...], Floats, Floats]:
+    def widen(self, terms: Sequence[str], idf: Floats) -> tuple[tuple[str, ...], Floats, Any]:
         """Terms that were counted elsewhere and these, in order; their idf, which for those that
-        both have is the one of more text; V of them all, 0 where nothing is known."""
+        both have is the one of more text; and the places of these among them."""
         every = sorted({*terms, *self.terms})
         place = {term: number for number, term in enumerate(every)}
-        theirs, ours = ([place[term] for term in some] for some in (terms, self.terms))
+        theirs, ours = (
+            np.array([place[term] for term in some], int) for some in (terms, self.terms)
+        )
         found = np.empty(len(every))
         found[theirs] = idf
         found[ours] = self.idf
-        directions = np.zeros((len(every), self.directions.shape[1]))
-        directions[ours] = self.directions
-        return tuple(every), found, directions
+        return tuple(every), found, ours
 
 
 def analyse(passages: Sequence[str], n_classes: int, seed: int) -> LatentSemantics | None:
@@ -64,8 +65,9 @@ def analyse(passages: Sequence[str], n_classes: int, seed: int) -> LatentSemanti
         return None
     with np.errstate(divide="ignore", invalid="ignore"):  # passages that are all alike
         svd = TruncatedSVD(size, random_state=seed).fit(counted)
+    told = svd.singular_values_ > _NOTHING * svd.singular_values_[0]
     return LatentSemantics(
         tuple(vectors.get_feature_names_out().tolist()),
         np.asarray(vectors.idf_, np.float64),
-        np.ascontiguousarray(svd.components_.T, np.float32),
+        np.ascontiguousarray(svd.components_[told].T, np.float32),
     )

@@ -56,10 +56,11 @@ def fit_words(
         return _shares(labels, n_classes)
     terms = tuple(vectors.get_feature_names_out().tolist())
     idf = np.asarray(vectors.idf_, np.float64)
-    directions = None
+    known, along = slice(0), None
     if semantics is not None:
-        terms, idf, directions = semantics.widen(terms, idf)
+        terms, idf, known = semantics.widen(terms, idf)
         counted = vectoriser(terms, idf).transform(texts)
+        along = counted[:, known] @ semantics.directions
 
     def fitted(c: float, scale: float) -> CountedWords:
         model = LogisticRegression(
@@ -70,10 +71,14 @@ def fit_words(
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(seen(scale), labels)
+            seen = counted
+            if scale and along is not None:
+                seen = hstack([counted, scale * along], format="csr")
+            model.fit(seen, labels)
         coefficients, intercept = model.coef_[:, : len(terms)], model.intercept_
-        if scale and directions is not None:
-            coefficients = coefficients + scale * model.coef_[:, len(terms) :] @ directions.T
+        if scale and semantics is not None:
+            more = model.coef_[:, len(terms) :] @ semantics.directions.T
+            coefficients[:, known] += scale * more
         if len(intercept) == 1:  # of two classes, only what speaks for the second
             coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
             intercept = np.array([0.0, intercept[0]])
@@ -88,12 +93,7 @@ def fit_words(
             n_classes,
         )
 
-    def seen(scale: float) -> Any:
-        if directions is None or not scale:
-            return counted
-        return hstack([counted, scale * (counted @ directions)], format="csr")
-
-    scales = SCALES[:1] if directions is None else SCALES
+    scales = SCALES[:1] if along is None else SCALES
     if valid is None or not len(valid[1]):
         return fitted(USUAL, scales[-1])
 

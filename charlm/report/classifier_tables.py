@@ -45,13 +45,15 @@ def show_classifier(messages: Messages, summary: Mapping[str, Any]) -> None:
             "flatters it: --test or --test-fraction measures on others."
         )
     if summary["comparison"]:
-        messages.say(verdict(summary["comparison"]))
+        messages.say(verdict(summary["comparison"], "the baseline"))
+    if summary.get("words"):
+        messages.say(verdict(summary["words"]["comparison"], "words counted without labels too"))
     if summary.get("together"):
         messages.say(verdict_of_both(summary["together"]))
 
 
-def verdict(comparison: Mapping[str, Any]) -> str:
-    """Whether the network is worth it, in plain words."""
+def verdict(comparison: Mapping[str, Any], other: str) -> str:
+    """Whether the network is worth it against what it is compared with, in plain words."""
     found = comparison["macro_f1"]
     points = 100 * found["difference"]
     interval = (
@@ -60,19 +62,19 @@ def verdict(comparison: Mapping[str, Any]) -> str:
     )
     accuracy = f"accuracy {100 * comparison['accuracy']['difference']:+.1f} points"
     if found["low"] > 0:
-        return f"The network is ahead of the baseline by {interval}; {accuracy}."
+        return f"The network is ahead of {other} by {interval}; {accuracy}."
     if found["high"] < 0:
         return (
-            f"The network LOSES to the baseline by {interval}; {accuracy}. On these texts, "
+            f"The network LOSES to {other} by {interval}; {accuracy}. On these texts, "
             "counting words is the better classifier."
         )
     if points < 0:
         return (
-            f"The network LOSES to the baseline by {interval}; {accuracy}. With so few texts this "
+            f"The network LOSES to {other} by {interval}; {accuracy}. With so few texts this "
             "may be chance, but nothing speaks for the network."
         )
     return (
-        f"The network is not clearly ahead of the baseline: {interval}; {accuracy}. With so few "
+        f"The network is not clearly ahead of {other}: {interval}; {accuracy}. With so few "
         "texts this may be chance."
     )
 

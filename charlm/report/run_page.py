@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from charlm.evaluation.looking import Look
 
 _PARTS = ("valid", "test", "baseline", "words", "together")
-_NOT_FIGURES = ("per_class", "weights", "ahead_of")
+_NOT_FIGURES = ("per_class", "weights", "ahead_of", "comparison")
 _CLASS_FIGURES = ("n", "precision", "recall", "f1")
 
 
@@ -86,7 +86,11 @@ def _classifier(summary: Mapping[str, Any]) -> list[str]:
         picture = inline_svg(confusion_picture(per_class), "confusion", "confusion matrix")
         found.append(section("Class by class", table(("", *_CLASS_FIGURES), rows), picture))
     if summary.get("comparison"):
-        found.append(section("Against counting words", paragraph(verdict(summary["comparison"]))))
+        found.append(
+            section(
+                "Against counting words", paragraph(verdict(summary["comparison"], "the baseline"))
+            )
+        )
     if summary.get("calibration"):
         svg = inline_svg(reliability_picture(summary["calibration"]), "calibration", "reliability")
         found.append(section("Calibration", f'<div class="two">{svg}</div>'))

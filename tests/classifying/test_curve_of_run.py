@@ -62,7 +62,7 @@ def test_a_point_is_the_classifier_of_its_texts(
         for key in ("accuracy", "macro_f1"):
             assert many[way][key]["values"][1] == wanted["test"][key], way
             assert many["baseline"][key]["values"][1] == wanted["baseline"][key]
-    assert set(few["ahead_of"]) == {"from_scratch", "baseline"}
+    assert set(few["ahead_of"]) == {"from_scratch", "baseline", "words"}
 
 
 def test_it_is_kept_and_its_networks_are_not(curved: tuple[Path, dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """From a language model, or from nothing, to a classifier that can be taken away."""
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import charlm
 from charlm import api, registry
 from charlm.classifier_settings import UNUSED as UNUSED_KEYS
+from charlm.classifying import run as running
 from charlm.classifying.calls import classifier_configuration
 from charlm.errors import DataError, RunError, UsageError
 from charlm.runs.export import read_model
@@ -298,3 +300,42 @@ def test_it_learns_in_one_process(classifier, monkeypatch, tmp_path):
     for how in ({"resume": True, "epochs": 20}, {"force": True}):
         with pytest.raises(UsageError, match="torchrun"):
             charlm.finetune_classifier("none", rows(), run, **how)
+
+
+def test_both_language_models_have_their_own_minutes(lm, lm_from_the_end, tmp_path, monkeypatch):
+    """The second begins when the first has ended, and both count as spent."""
+    begun, ended, spent = [], [], []
+    train, make = running.train_prepared, running.ClassifierAssembly
+
+    def trained(nested, request, *more):
+        begun.append((request.started, time.monotonic()))
+        summary = train(nested, request, *more)
+        ended.append(time.monotonic())
+        return {**summary, "seconds": 40.0 + len(begun)}
+
+    def assembled(*parts):
+        spent.append(parts[-2])
+        return make(*parts)
+
+    monkeypatch.setattr(running, "train_prepared", trained)
+    monkeypatch.setattr(running, "ClassifierAssembly", assembled)
+    before = time.monotonic()
+    charlm.finetune_classifier(
+        lm, rows(), tmp_path / "run", backward=str(lm_from_the_end), lm_epochs=0.1, **QUICK
+    )
+    (first, first_called), (second, _) = begun
+    assert before - 1 <= first <= first_called and ended[0] <= second <= ended[1]
+    assert spent == [41.0 + 42.0]
+
+
+def test_a_language_model_of_many_words_from_nothing_learns_at_the_rate_of_its_passes(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("charlm.training.vocabulary_sizing._SAMPLE", 4)
+    rates = {}
+    for passes in (1.0, 6.0):
+        out = tmp_path / str(passes)
+        settings = QUICK | SMALL | {"epochs": None, "steps": 1, "lm_epochs": passes}
+        charlm.finetune_classifier("none", rows(), out, **settings)
+        rates[passes] = charlm.load(out).config.classifier.lm_lr
+    assert rates[6.0] == pytest.approx(rates[1.0] / 2, rel=0.02)  # sqrt(1.5 / 6)

@@ -15,7 +15,12 @@ from charlm.classifying import unlabelled
 from charlm.classifying.kept_words import NUMBERS, TERMS
 from charlm.classifying.labelled_cache import open_texts
 from charlm.classifying.request import CurveRequest
-from charlm.classifying.unlabelled import SHA256, kept_semantics, semantics_from
+from charlm.classifying.unlabelled import (
+    SHA256,
+    counted_text_differs,
+    kept_semantics,
+    semantics_from,
+)
 from charlm.errors import DataError, RunError, UsageError
 from charlm.evaluation.reading_texts import logits_of
 from charlm.evaluation.tfidf_baseline import fit_words
@@ -41,7 +46,9 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def counted(tmp_path_factory: pytest.TempPathFactory, text: Path) -> tuple[Path, dict[str, Any]]:
     """(a run with text without labels, its summary)"""
     out = tmp_path_factory.mktemp("counted") / "run"
-    return out, charlm.finetune_classifier("none", rows(80), out, word_text=str(text), **SETTINGS)
+    return out, charlm.finetune_classifier(
+        "none", rows(80), out, unlabelled_text=str(text), **SETTINGS
+    )
 
 
 @pytest.fixture
@@ -95,46 +102,55 @@ def test_a_word_of_the_text_alone_tells_the_class(
     )
 
 
-def test_the_text_for_the_language_model_is_counted_too(
-    lm: Path, text: Path, tmp_path: Path
-) -> None:
-    settings = {**QUICK, "test_fraction": 0.25, "lm_epochs": 0.1}
-    out = tmp_path / "run"
-    found = charlm.finetune_classifier(lm, rows(80), out, lm_text=str(text), **settings)
-    assert found["words"] is not None
-    known = kept_semantics(RunDirectory(out))
-    assert known is not None and "atrium" in known.terms
-    # Another text for the words.
-    other = tmp_path / "other.txt"
+def words_of(run: Path) -> set[str]:
+    known = kept_semantics(RunDirectory(run))
+    return set() if known is None else {*known.terms}
+
+
+def test_what_is_counted_by_itself_and_what_by_name(lm: Path, text: Path, tmp_path: Path) -> None:
+    """RUN was trained on the bread; `text` has the atrium, and another one the sternum."""
+    out, other = tmp_path / "run", tmp_path / "other.txt"
     other.write_text(MORE.replace("atrium", "sternum") * 9)
-    charlm.finetune_classifier(
-        lm, rows(80), out, lm_text=str(text), word_text=str(other), force=True, **settings
-    )
-    known = kept_semantics(RunDirectory(out))
-    assert known is not None and "sternum" in known.terms and "atrium" not in known.terms
-    # And nothing is counted where no baseline is wanted.
-    charlm.finetune_classifier(
-        lm, rows(80), out, lm_text=str(text), baseline=False, force=True, **settings
-    )
-    assert not (out / "latent_semantics").exists() and not (out / "together").exists()
+    lm_text = {"lm_text": str(text), "lm_epochs": 0.1}
+    for settings, inside in (
+        ({}, {"bread"}),
+        (lm_text, {"bread", "atrium"}),
+        (lm_text | {"unlabelled_text": str(other)}, {"sternum"}),
+        (lm_text | {"unlabelled_text": None}, set()),
+        (lm_text | {"baseline": False}, set()),
+    ):
+        chosen: dict[str, Any] = {**QUICK, "epochs": 1, "test_fraction": 0.25, "lm_epochs": 0}
+        found = charlm.finetune_classifier(lm, rows(80), out, force=True, **(chosen | settings))
+        assert {"bread", "atrium", "sternum"} & words_of(out) == inside, settings
+        assert (found["words"] is not None) == bool(inside)
+        assert (out / "latent_semantics").exists() == bool(inside)
 
 
-def test_without_such_a_text_there_is_nothing_of_it(
-    classifier: tuple[Path, dict[str, Any]],
+def test_an_exported_model_has_no_text_to_count_in(lm: Path, tmp_path: Path) -> None:
+    api.export(lm, tmp_path / "lm.charlm")
+    settings: dict[str, Any] = {**QUICK, "epochs": 1, "lm_epochs": 0}
+    charlm.finetune_classifier(tmp_path / "lm.charlm", rows(), tmp_path / "run", **settings)
+    assert not words_of(tmp_path / "run")
+
+
+def test_text_that_was_read_from_the_end_is_counted_as_it_was_written(
+    lm_from_the_end: Path, tmp_path: Path
 ) -> None:
-    run, summary = classifier
-    assert summary["words"] is None and not (run / "latent_semantics").exists()
-    assert kept_semantics(RunDirectory(run)) is None
+    settings: dict[str, Any] = {**QUICK, "epochs": 1, "lm_epochs": 0}
+    charlm.finetune_classifier(lm_from_the_end, rows(), tmp_path / "run", **settings)
+    assert {"bread", "the"} <= words_of(tmp_path / "run")
 
 
 def test_a_text_that_tells_nothing_is_said(tmp_path: Path) -> None:
     few = tmp_path / "few.txt"
     few.write_text("?\n")
-    config = ClassifierConfig().with_values({"classifier.word_text": str(few)})
+    config = ClassifierConfig().with_values({"classifier.unlabelled_text": str(few)})
     run, said = RunDirectory.create(tmp_path / "run"), list[str]()
-    unlabelled.count_unlabelled(run, config, ["!"], 2, said.append)
-    assert "tells nothing" in said[0] and not run.semantics.exists()
-    assert kept_semantics(run) is None
+    unlabelled.count_unlabelled(run, config, ["!"], 2, None, said.append, lambda: None)
+    assert "tells nothing" in said[0] and kept_semantics(run) is None
+    assert not counted_text_differs(run, config)
+    few.write_text("!\n")
+    assert counted_text_differs(run, config)
 
 
 def test_the_command_says_what_was_counted(
@@ -142,22 +158,32 @@ def test_the_command_says_what_was_counted(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     table, out = write(tmp_path / "t.csv", rows(80)), tmp_path / "run"
-    words = options(**SETTINGS, word_text=text)
+    words = options(**SETTINGS, unlabelled_text=text)
     done = call("finetune-classify", "none", table, "--out", out, *words)
     assert done.code == 0, done.err
-    assert "words were counted in 36 passages" in done.err and "words, unlabelled too" in done.err
+    assert (
+        "words were counted in 36 passages without labels" in done.err
+        and "words, unlabelled too" in done.err
+    )
 
 
 def test_only_so_much_is_looked_at(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unlabelled, "MOST_CHARACTERS", len(MORE) // 2)
+    monkeypatch.setattr(unlabelled, "MOST_CHARACTERS", 3 * len(MORE) - 40)
     said: list[str] = []
 
-    config = ClassifierConfig().with_values({"classifier.word_text": str(text)})
+    config = ClassifierConfig().with_values({"classifier.unlabelled_text": str(text)})
     run = RunDirectory.create(tmp_path / "run")
-    unlabelled.count_unlabelled(run, config, [], 2, said.append)
-    assert f"first {len(MORE) // 2} characters" in said[0].replace(",", "")
+    unlabelled.count_unlabelled(run, config, [], 2, None, said.append, lambda: None)
+    assert f"first {3 * len(MORE) - 40} characters of {text}" in said[0].replace(",", "")
+    unlabelled.count_unlabelled(run, config, [], 2, None, said.append, lambda: None)
+    before = kept_semantics(run)
+    monkeypatch.setattr(unlabelled, "MOST_CHARACTERS", 9 * len(MORE))
+    unlabelled.count_unlabelled(run, config, [], 2, None, said.append, lambda: None)
+    after = kept_semantics(run)
+    assert before is not None and after is not None and before.terms != after.terms
+    assert sum("first" in line for line in said) == 2
 
 
 def test_it_is_resumed_with_the_same_text_only(run: Path, text: Path, tmp_path: Path) -> None:
@@ -167,7 +193,7 @@ def test_it_is_resumed_with_the_same_text_only(run: Path, text: Path, tmp_path: 
     before = text.read_bytes()
     try:
         text.write_text(MORE)
-        with pytest.raises(UsageError, match="--word-text"):
+        with pytest.raises(UsageError, match="--unlabelled-text"):
             charlm.finetune_classifier("none", table, run, resume=True, epochs=4)
         text.unlink()
         # Without DATA nothing of the person's is needed.
@@ -191,18 +217,18 @@ def test_points_of_a_curve_count_as_the_run_did(
 def test_a_text_that_is_not_there_or_not_wanted_is_refused(text: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(DataError, match="nowhere"):
-        charlm.finetune_classifier("none", rows(), out, word_text="nowhere.txt", **SETTINGS)
-    with pytest.raises(UsageError, match="--word-text"):
+        charlm.finetune_classifier("none", rows(), out, unlabelled_text="nowhere.txt", **SETTINGS)
+    with pytest.raises(UsageError, match="--unlabelled-text"):
         charlm.finetune_classifier(
-            "none", rows(), out, word_text=str(text), baseline=False, **SETTINGS
+            "none", rows(), out, unlabelled_text=str(text), baseline=False, **SETTINGS
         )
     assert not out.exists()
     bad = tmp_path / "bad.txt"
     bad.write_bytes(b"caf\xe9\n" * 9)
     with pytest.raises(DataError, match=r"bad\.txt"):
-        charlm.finetune_classifier("none", rows(), out, word_text=str(bad), **SETTINGS)
+        charlm.finetune_classifier("none", rows(), out, unlabelled_text=str(bad), **SETTINGS)
     charlm.finetune_classifier(
-        "none", rows(), out, word_text=str(bad), encoding="latin-1", **SETTINGS
+        "none", rows(), out, unlabelled_text=str(bad), encoding="latin-1", **SETTINGS
     )
     known = kept_semantics(RunDirectory(out))
     assert known is not None and "café" in known.terms
@@ -210,7 +236,9 @@ def test_a_text_that_is_not_there_or_not_wanted_is_refused(text: Path, tmp_path:
 
 def changed(**arrays: Any) -> Any:
     def change(files: dict[str, bytes]) -> dict[str, bytes]:
-        found = decode(files[NUMBERS], Path()) | arrays
+        found = decode(files[NUMBERS], Path())
+        for name, value in arrays.items():  # a number: as many of them, in fp64
+            found[name] = np.full(found[name].shape, value) if isinstance(value, float) else value
         kept = {name: array for name, array in found.items() if array is not None}
         return files | {NUMBERS: encode(kept)}
 
@@ -227,9 +255,9 @@ DAMAGES: dict[str, Any] = {
     ),
     "no directions": changed(directions=None),
     "one direction": changed(directions=np.zeros(3, np.float32)),
-    "NaN": changed(idf=np.array([np.nan])),
-    "another type": changed(directions=np.zeros((2, 2))),
-    "huge": changed(idf=np.array([1e300])),
+    "NaN": changed(idf=np.nan),
+    "another type": changed(directions=1.0),
+    "huge": changed(idf=1e300),
 }
 
 

@@ -48,6 +48,16 @@ def test_blocks_of_any_size_hide_nothing(monkeypatch, block):
     assert list(found) == [True] * 60 + [False] + [True] * 40
 
 
+@pytest.mark.parametrize("compared", [1, 60, 61, 10**6])
+def test_compared_in_parts_of_any_size(monkeypatch, compared):
+    monkeypatch.setattr(copies, "_COMPARED", compared)
+    draw = np.random.default_rng(1)
+    text = "".join(draw.choice(list("ab"), 400))
+    probe = text[100:160] + "c" + text[290:330]
+    (found,) = copied([codes_of(probe)], in_blocks([text]), 30)
+    assert list(found) == [True] * 60 + [False] + [True] * 40
+
+
 def test_hashes_alone_are_not_believed(monkeypatch):
     """All windows with one hash: what stands there decides."""
     monkeypatch.setattr(

@@ -20,14 +20,17 @@ from hypothesis import strategies as st
 
 import charlm
 from charlm import api
+from charlm.classifier_settings import ClassifierConfig
 from charlm.classifying import kept_words, labelled_cache
 from charlm.classifying.loaded import network_of
+from charlm.classifying.unlabelled import count_unlabelled, semantics_from
 from charlm.errors import DataError, RunError, UsageError
 from charlm.evaluation.tfidf_baseline import fit_words
 from charlm.evaluation.together import Together
 from charlm.precedence import build, read_toml
 from charlm.runs import manifest
 from charlm.runs.checkpoint import load
+from charlm.runs.directory import RunDirectory
 from charlm.runs.export import read_model
 from charlm.runs.metrics import read_metrics
 from charlm.runs.tensors import decode, encode
@@ -129,6 +132,14 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
         return read
 
+    def read_semantics(name: str) -> Callable[[bytes], None]:
+        def read(raw: bytes) -> None:
+            found = semantics_from(semantics | {name: raw}, folder)
+            assert found is not None and len(found.directions) == len(found.terms)
+            fit_words(["the knee", "a valve"] * 2, np.array([0, 1] * 2), 2, "none", 1, None, found)
+
+        return read
+
     def read_tokenizer(kind: str) -> Callable[[bytes], None]:
         files = tokenizer_of(kind).to_files()
 
@@ -167,6 +178,13 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     )
     counted = fit_words(["the knee", "a valve"] * 2, np.array([0, 1] * 2), 2, "none", 1)
     words = kept_words.files_of(Together(counted, (0.6, 0.5)))
+    run = RunDirectory.create(folder / "semantics")
+    (folder / "more.txt").write_text("the knee and its joint\n\na valve beats\n\n" * 4)
+    counting = ClassifierConfig().with_values(
+        {"classifier.unlabelled_text": str(folder / "more.txt")}
+    )
+    count_unlabelled(run, counting, [], 2, None, lambda _: None, lambda: None)
+    semantics = run.read_semantics()
     labels = folder / "labelled" / labelled_cache.LABELS
     labels_raw = labels.read_bytes()
     text = "the patient\r\ncame\0 to ward é 😀\n\n".encode()
@@ -219,6 +237,12 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "words' numbers": Reader(
             read_words(kept_words.NUMBERS), near(words[kept_words.NUMBERS]), RunError
         ),
+        "words that go together": Reader(
+            read_semantics(kept_words.TERMS), near(semantics[kept_words.TERMS]), RunError
+        ),
+        "their directions": Reader(
+            read_semantics(kept_words.NUMBERS), near(semantics[kept_words.NUMBERS]), RunError
+        ),
         "text": Reader(text_of, near(text), DataError),
         "lines": Reader(lines_of, near(text), DataError),
         "prompt": Reader(
@@ -236,7 +260,7 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 NAMES = [
     "manifest", "sealed manifest", "JSON", "TOML", "configuration", "metrics", "tensors",
     "exported model", "sealed configuration", "sealed tokenizer", "token cache", "labels",
-    "words' terms", "words' numbers", "text", "lines",
+    "words' terms", "words' numbers", "words that go together", "their directions", "text", "lines",
     "prompt", "CSV", "TSV", "JSONL", *(f"tokenizer {kind}" for kind in charlm.registry.TOKENIZERS),
 ]  # fmt: skip
 

@@ -36,7 +36,7 @@ def home(tmp_path_factory):
 def finetune(home, out, *more, fault=None):
     return charlm(
         home, "finetune-classify", home / "lm", home / "table.csv", "--out", out,
-        "--word-text", home / "text.txt", *TRAINING, *more,
+        "--unlabelled-text", home / "text.txt", *TRAINING, *more,
         fault=fault,
     )  # fmt: skip
 
@@ -57,6 +57,8 @@ def result(run):
                 files = [file for file in files if file.name == "weights.safetensors"]
             found[f"{name} {link}"] = [file.read_bytes() for file in files]
     found["together"] = {path.name: path.read_bytes() for path in (run / "together").iterdir()}
+    semantics = run / "latent_semantics"
+    found["semantics"] = {path.name: path.read_bytes() for path in semantics.iterdir()}
     found["wrong"] = (run / "wrong_answers.jsonl").read_text()
     return found
 
@@ -66,7 +68,7 @@ def never_killed(home):
     ended = finetune(home, home / "whole")
     assert ended.code == 0, ended.err
     found = result(home / "whole")
-    assert found["summary"]["steps"] == STEPS
+    assert found["summary"]["steps"] == STEPS and found["summary"]["words"] is not None
     assert found["summary"]["language_models"][0]["steps"] == LM_STEPS
     return found
 

@@ -73,8 +73,9 @@ def test_both_together_have_a_column_and_a_sentence(
         re.sub(r"(accuracy) +", r"\1 ", err),
     )
     assert err.count("Both together (charlm classify --together) are BEHIND the network (") == 1
-    found["words"] = found["test"] | {"accuracy": 0.456}
+    found["words"] = found["test"] | {"accuracy": 0.456, "comparison": found["comparison"]}
     err = shown(capsys, found)
+    assert "LOSES to words counted without labels too by" in err
     assert "words, unlabelled too, test" in err and re.search(r"accuracy .* 0\.456 +0\.123", err)
 
 
@@ -125,7 +126,10 @@ def test_what_was_not_measured_is_said(capsys: pytest.CaptureFixture[str]) -> No
 )
 def test_the_verdict_is_plain(difference: float, low: float, high: float, words: str) -> None:
     macro_f1 = {"difference": difference, "low": low, "high": high}
-    found = verdict({"level": 0.95, "macro_f1": macro_f1, "accuracy": {"difference": difference}})
+    found = verdict(
+        {"level": 0.95, "macro_f1": macro_f1, "accuracy": {"difference": difference}},
+        "the baseline",
+    )
     assert re.search(words, found)
     assert f"accuracy {100 * difference:+.1f} points" in found
 

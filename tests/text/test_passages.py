@@ -1,5 +1,6 @@
 """Text without labels falls into passages, and nothing of it is lost."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,26 +10,26 @@ from charlm.text.passages import passages
 
 def test_blank_lines_part_passages() -> None:
     text = "the heart\nbeats\n\n \t\n a knee\r\n\r\na rash\n"
-    assert list(passages([text, "\n\nanother"])) == [
-        "the heart\nbeats",
-        "a knee",
-        "a rash",
-        "another",
-    ]
-
-
-def test_without_blank_lines_each_line_is_one() -> None:
-    assert list(passages(["the heart\n a knee \na rash\n"])) == ["the heart", "a knee", "a rash"]
+    wanted = ["the heart\nbeats", "a knee", "a rash", "another"]
+    assert list(passages([text, "\n\nanother"])) == wanted
     assert list(passages(["", "\n", " \n\n "])) == []
 
 
-def test_a_long_one_is_cut(monkeypatch) -> None:
-    monkeypatch.setattr(module, "MOST_CHARACTERS", 5)
-    assert list(passages(["abcdefghijkl\n\nxy"])) == ["abcde", "fghij", "kl", "xy"]
+def test_what_is_too_long_falls_into_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports of a line each, one of them empty, are not run together."""
+    monkeypatch.setattr(module, "MOST_CHARACTERS", 20)
+    text = "the heart beats\na knee swells\n\na red rash\nthe valve leaks\n"
+    wanted = ["the heart beats", "a knee swells", "a red rash", "the valve leaks"]
+    assert list(passages([text])) == wanted
+    assert list(passages(["abcdefghij" * 5 + "\n\nxy"])) == [
+        "abcdefghijabcdefghij", "abcdefghijabcdefghij", "abcdefghij", "xy",
+    ]  # fmt: skip
 
 
-@given(st.lists(st.text("ab \n\r\t", max_size=30), max_size=4))
-def test_nothing_but_white_space_is_lost(documents: list[str]) -> None:
-    found = list(passages(documents))
-    assert all(part == part.strip() != "" for part in found)
-    assert "".join("".join(found).split()) == "".join("".join(documents).split())
+@given(st.lists(st.text("ab \n\r\t", max_size=60), max_size=4), st.integers(1, 30))
+def test_nothing_but_white_space_is_lost(blocks: list[str], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_CHARACTERS", most)
+        found = list(passages(blocks))
+    assert all(part == part.strip() != "" and len(part) <= most for part in found)
+    assert "".join("".join(found).split()) == "".join("".join(blocks).split())
