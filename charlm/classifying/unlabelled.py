@@ -6,7 +6,6 @@ latent_semantics/sha256.txt            of the text that was named, as it was dec
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +22,10 @@ from charlm.settings import AUTO
 from charlm.storage.reading import damaged
 from charlm.text.corpus import Reading, corpus_fingerprint, fingerprint, open_corpus
 from charlm.text.decoding import Say
-from charlm.text.passages import passages
+from charlm.text.passages import passages, stretches
 
 SHA256: Final = "sha256.txt"
-MOST_CHARACTERS: Final = 30_000_000  # that are looked at
+MOST_CHARACTERS: Final = 10_000_000  # of a text that are looked at
 _LARGEST: Final = 1e9  # of any number that is believed
 
 
@@ -48,18 +47,24 @@ def count_unlabelled(
     path, own = named_text(config), None
     if source is not None and config.classifier.unlabelled_text == AUTO:
         direction = source.config.model.direction
-        own = own_text(source.stored, source.tokenizer, direction, "train")
+        own = own_text(source.stored, source.tokenizer, direction, "train", MOST_CHARACTERS)
     if not config.classifier.baseline or (path is None and own is None):
         return
     found, text = list[str](), ""
     if path is not None:
         with open_corpus({"train": [path]}, _reading(config, say), run.path) as corpus:
             text = fingerprint(corpus.documents)
-            documents = corpus.texts("train", 0, corpus.characters("train"))
-            blocks = _beginning(chain.from_iterable(documents), f"of {path}", say, check)
-            found += passages(blocks)
+            characters = corpus.characters("train")
+            if characters > MOST_CHARACTERS:
+                say(
+                    f"Of the {characters:,} characters of {path} {MOST_CHARACTERS:,} are looked "
+                    "at, in stretches all over it."
+                )
+            for begin, end in stretches(characters, MOST_CHARACTERS):
+                for blocks in corpus.texts("train", begin, end):
+                    found += passages(_checked(blocks, check))
     if own is not None:
-        found += passages(_beginning(own, "that RUN was trained on", say, check))
+        found += passages(_checked(own, check))
     files = {SHA256: f"{text}\n".encode()}
     semantics = analyse([*labelled, *found], n_classes, config.optimisation.seed)
     if semantics is None:
@@ -77,17 +82,10 @@ def named_text(config: ClassifierConfig) -> str | None:
     return c.lm_text if c.unlabelled_text == AUTO else c.unlabelled_text
 
 
-def _beginning(
-    blocks: Iterable[str], of: str, say: Say, check: Callable[[], None]
-) -> Iterator[str]:
-    left = MOST_CHARACTERS
+def _checked(blocks: Iterable[str], check: Callable[[], None]) -> Iterator[str]:
     for block in blocks:
         check()
-        yield block[:left]
-        if len(block) > left:
-            say(f"Words are counted in the first {MOST_CHARACTERS:,} characters {of}.")
-            return
-        left -= len(block)
+        yield block
 
 
 def _reading(config: ClassifierConfig, say: Say) -> Reading:

@@ -1,6 +1,8 @@
 """The text that a run was trained and measured on, where its tokens are still there."""
 
+import math
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
 from charlm.text.direction import in_reading_order
 from charlm.text.part_files import Part
+from charlm.text.passages import stretches
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
 
@@ -39,17 +42,23 @@ def held_out_part(stored: StoredModel, direction: str, say: Callable[[str], None
 
 
 def own_text(
-    stored: StoredModel, tokenizer: Tokenizer, direction: str, name: str
+    stored: StoredModel, tokenizer: Tokenizer, direction: str, name: str, most: int | None = None
 ) -> Iterator[str] | None:
     """The text of the run's part `name` in blocks of whole lines, or None where it is not there.
 
-    Of a backward run the blocks come from the end, and each can be read as it is.
+    Of a backward run the blocks come from the end, and each can be read as it is. most: about so
+    many characters, in stretches all over the text, if it has more.
     """
     try:
         part = _parts(stored, direction).get(name)
     except RunError:
         return None
-    return None if part is None else _decoded(part.ids, tokenizer, direction)
+    if part is None:
+        return None
+    ids, characters = part.ids, part.counts.characters
+    share = 1.0 if most is None else min(1.0, most / max(1, characters))
+    spans = stretches(len(ids), math.floor(share * len(ids)))
+    return chain.from_iterable(_decoded(ids[a:b], tokenizer, direction) for a, b in spans)
 
 
 def _decoded(ids: np.ndarray, tokenizer: Tokenizer, direction: str) -> Iterator[str]:

@@ -107,8 +107,11 @@ def words_of(run: Path) -> set[str]:
     return set() if known is None else {*known.terms}
 
 
-def test_what_is_counted_by_itself_and_what_by_name(lm: Path, text: Path, tmp_path: Path) -> None:
+def test_what_is_counted_by_itself_and_what_by_name(
+    lm: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """RUN was trained on the bread; `text` has the atrium, and another one the sternum."""
+    monkeypatch.setattr("charlm.text.passages.MOST_CHARACTERS", 200)  # its lines one by one
     out, other = tmp_path / "run", tmp_path / "other.txt"
     other.write_text(MORE.replace("atrium", "sternum") * 9)
     lm_text = {"lm_text": str(text), "lm_epochs": 0.1}
@@ -134,8 +137,9 @@ def test_an_exported_model_has_no_text_to_count_in(lm: Path, tmp_path: Path) -> 
 
 
 def test_text_that_was_read_from_the_end_is_counted_as_it_was_written(
-    lm_from_the_end: Path, tmp_path: Path
+    lm_from_the_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("charlm.text.passages.MOST_CHARACTERS", 200)
     settings: dict[str, Any] = {**QUICK, "epochs": 1, "lm_epochs": 0}
     charlm.finetune_classifier(lm_from_the_end, rows(), tmp_path / "run", **settings)
     assert {"bread", "the"} <= words_of(tmp_path / "run")
@@ -167,23 +171,30 @@ def test_the_command_says_what_was_counted(
     )
 
 
-def test_only_so_much_is_looked_at(
-    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_so_much_is_looked_at_all_over_the_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unlabelled, "MOST_CHARACTERS", 3 * len(MORE) - 40)
-    said: list[str] = []
-
+    """Here of the first half of a text that is sorted, and of its second."""
+    text, said = tmp_path / "text.txt", list[str]()
+    text.write_text("the heart beats\n\n" * 400 + "a knee joint\n\n" * 400)
     config = ClassifierConfig().with_values({"classifier.unlabelled_text": str(text)})
     run = RunDirectory.create(tmp_path / "run")
-    unlabelled.count_unlabelled(run, config, [], 2, None, said.append, lambda: None)
-    assert f"first {3 * len(MORE) - 40} characters of {text}" in said[0].replace(",", "")
-    unlabelled.count_unlabelled(run, config, [], 2, None, said.append, lambda: None)
-    before = kept_semantics(run)
-    monkeypatch.setattr(unlabelled, "MOST_CHARACTERS", 9 * len(MORE))
-    unlabelled.count_unlabelled(run, config, [], 2, None, said.append, lambda: None)
-    after = kept_semantics(run)
-    assert before is not None and after is not None and before.terms != after.terms
-    assert sum("first" in line for line in said) == 2
+    lm = tmp_path / "lm"
+    charlm.train([text], lm, tokenizer="word", steps=1, batch_size=4, bptt=8, **SMALL)
+    of_run = ClassifierConfig()
+    source = charlm.load(lm)
+    for most, lines in ((10**6, 0), (2000, 1)):
+        monkeypatch.setattr(unlabelled, "MOST_CHARACTERS", most)
+        idf = []
+        for settings, model in ((config, None), (of_run, source)):
+            unlabelled.count_unlabelled(run, settings, [], 2, model, said.append, lambda: None)
+            known = kept_semantics(run)
+            assert known is not None and {"heart", "knee"} <= {*known.terms}
+            idf.append(known.idf.max())
+        assert sum("are looked at" in line for line in said) == lines
+    passages = [int(line.split(" in ")[1].split()[0]) for line in said if "passages" in line]
+    assert passages[0] == 800 and 60 < passages[2] < 180
+    assert 700 < passages[1] < 800 and 60 < passages[3] < 180
 
 
 def test_it_is_resumed_with_the_same_text_only(run: Path, text: Path, tmp_path: Path) -> None:

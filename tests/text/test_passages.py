@@ -1,11 +1,13 @@
 """Text without labels falls into passages, and nothing of it is lost."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.text import passages as module
-from charlm.text.passages import passages
+from charlm.text.passages import passages, stretches
 
 
 def test_blank_lines_part_passages() -> None:
@@ -33,3 +35,17 @@ def test_nothing_but_white_space_is_lost(blocks: list[str], most: int) -> None:
         found = list(passages(blocks))
     assert all(part == part.strip() != "" and len(part) <= most for part in found)
     assert "".join("".join(found).split()) == "".join("".join(blocks).split())
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**7))
+def test_stretches_are_all_over_the_text(total: int, most: int) -> None:
+    found = stretches(total, most)
+    assert all(0 <= begin <= end <= total for begin, end in found)
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(found))
+    length = sum(end - begin for begin, end in found)
+    if total <= most:
+        assert found == [(0, total)]
+    else:
+        assert most - len(found) < length <= most
+        gaps = [end - begin for (begin, _), (end, _) in pairwise(found)]
+        assert max(gaps) - min(gaps) <= 1
