@@ -80,7 +80,8 @@ def _head(recipes: bool) -> str:
         ["set", "recipe", "accuracy", "macro F1", "macro F1 - baseline (95 %)"]
         if recipes
         else ["set", "labels", "figure", "transferred", "from scratch", "baseline",
-              "words, unlabelled too", "both together", "transferred - baseline", "together - baseline"]
+              "words, unlabelled too", "both together", "transferred - baseline",
+              "together - baseline"]
     )  # fmt: skip
     return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 

@@ -37,7 +37,7 @@ class Finish:
         parts = {part: self._answered(part, logits.get(part)) for part in ("valid", "test")}
         baseline = self.config.classifier.baseline and bool(logits)
         if baseline:
-            self.listener.say("Fitting the baseline: TF-IDF and logistic regression.")
+            self.listener.say("Fitting what words tell: TF-IDF and logistic regression.")
         figures, together = classifier_summary(
             self.texts.texts("train", self.tokenizer) if baseline else [],
             self.texts.labels["train"],

@@ -60,7 +60,10 @@ PARAMETERS = [
     parameter(
         "together",
         bool,
-        typer.Option("--together", help="by the network and by the words' model, both"),
+        typer.Option(
+            "--together",
+            help="by the network and by counted words, both: the better where labels are few",
+        ),
         False,
     ),
     *TABLE,

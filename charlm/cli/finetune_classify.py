@@ -153,6 +153,10 @@ def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
         f"{summary['seconds']:.0f} seconds; {summary['tokens_per_second']:,.0f} tokens a second, "
         f"{summary['padding']:.1%} of them padding; the best was step {summary['best_step']:,}"
     )
+    if not summary["steps"]:
+        context.messages.say(
+            "The time was over before the first step: nothing was learned. Give more --minutes."
+        )
     show_classifier(context.messages, summary)
     write_classifier_pictures(summary, Path(run))
     if "learning_curve" in summary:
@@ -161,7 +165,11 @@ def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
         show_learning_curve(context.messages, summary["learning_curve"])
         write_learning_curve(summary["learning_curve"], Path(run) / "learning_curve")
     name = shlex.quote(visible(run))
-    context.messages.say(f"Next:\n  charlm classify {name} FILE\n  charlm embed {name} FILE")
+    both = summary.get("together")
+    better = " --together" if both and both["macro_f1"] > summary["test"]["macro_f1"] else ""
+    context.messages.say(
+        f"Next:\n  charlm classify {name} FILE{better}\n  charlm embed {name} FILE"
+    )
     if summary["test"] or summary["valid"]:
         context.messages.say(
             f"The surest wrong answers, with their texts: {visible(run)}/wrong_answers.jsonl"

@@ -13,7 +13,7 @@ directions V. g is one of SCALES, chosen with C; that is no baseline any more.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,12 +24,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from charlm.evaluation.classification import IntArray
-from charlm.evaluation.counted_words import COUNTING, MOST_WEIGHTS, CountedWords, vectoriser
+from charlm.evaluation.counted_words import (
+    COUNTING,
+    MOST_WEIGHTS,
+    CountedWords,
+    Floats,
+    vectoriser,
+)
 from charlm.evaluation.latent_semantics import LatentSemantics
 
 CANDIDATES: Final = (1.0, 10.0, 100.0, 1000.0)
 USUAL: Final = 10.0
 SCALES: Final = (0.0, 3.0)  # g (scripts/LOG.md, "Words of texts without labels")
+_FEW: Final = 2_000  # texts, of which a square matrix is quickly decomposed
 _MANY: Final = 5_000  # texts, from which on a word of one text only is left out
 
 
@@ -71,13 +78,12 @@ def fit_words(
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            seen = counted
-            if scale and along is not None:
-                seen = hstack([counted, scale * along], format="csr")
+            seen, to_terms = coordinates[scale]
             model.fit(seen, labels)
-        coefficients, intercept = model.coef_[:, : len(terms)], model.intercept_
+        weights, intercept = to_terms(model.coef_), model.intercept_
+        coefficients = weights[:, : len(terms)]
         if scale and semantics is not None:
-            more = model.coef_[:, len(terms) :] @ semantics.directions.T
+            more = weights[:, len(terms) :] @ semantics.directions.T
             coefficients[:, known] += scale * more
         if len(intercept) == 1:  # of two classes, only what speaks for the second
             coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
@@ -94,6 +100,10 @@ def fit_words(
         )
 
     scales = SCALES[:1] if along is None else SCALES
+    coordinates = {
+        g: _coordinates(counted if along is None or not g else hstack([counted, g * along], "csr"))
+        for g in scales
+    }
     if valid is None or not len(valid[1]):
         return fitted(USUAL, scales[-1])
 
@@ -101,6 +111,23 @@ def fit_words(
         return log_loss(valid[1], model.probabilities(valid[0]), labels=range(n_classes))
 
     return min((fitted(c, g) for g in scales for c in CANDIDATES), key=nats)
+
+
+def _coordinates(X: Any) -> tuple[Any, Callable[[Floats], Floats]]:
+    """Vectors X (n, F) of texts in fewer coordinates, if these are fewer: Z = X B (n, r), and what
+    makes weights (C, F) of those that fit Z.
+
+    The columns of B are orthonormal and span the rows of X. The best weights with an L2 penalty are
+    sums of these rows (Kimeldorf & Wahba 1971), so W = V B^T of the V that fits Z best. With
+    X X^T = Q L Q^T: Z = Q L^(1/2), B = X^T Q L^(-1/2).
+    """
+    n, F = X.shape
+    if n > min(F, _FEW):
+        return X, lambda W: W
+    L, Q = np.linalg.eigh((X @ X.T).toarray())
+    told = 1e-12 * L[-1] < L  # not what rounding leaves
+    L, Q = np.sqrt(L[told]), Q[:, told]
+    return Q * L, lambda V: np.asarray(X.T @ ((Q / L) @ V.T)).T
 
 
 def _shares(labels: IntArray, n_classes: int) -> CountedWords:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charlm.evaluation import tfidf_baseline
 from charlm.evaluation.tfidf_baseline import fit_words
 
 WORDS = ["pain", "rest", "tea", "ward", "water", "sleep"]
@@ -42,6 +43,23 @@ def test_it_learns_what_one_word_tells() -> None:
         assert accuracy(found, wanted) > 0.85
     plain = baseline_probabilities(texts, labels, others, 3, "none", 1)
     assert np.abs(plain - found).max() > 0.01
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_few_texts_in_their_own_coordinates_tell_the_same(
+    classes: int, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them alike, and one of no words, so that the coordinates are fewer than the texts."""
+    texts, labels = written(40, classes, 5)
+    texts[1], texts[2] = texts[0], ""
+    valid = written(30, classes, 6)
+    found = fit_words(texts, labels, classes, weights, 1, valid)
+    monkeypatch.setattr(tfidf_baseline, "_FEW", 0)
+    wanted = fit_words(texts, labels, classes, weights, 1, valid)
+    assert found.penalty == wanted.penalty and found.coefficients.shape[1] > 40
+    others = written(50, classes, 7)[0]
+    np.testing.assert_allclose(found.probabilities(others), wanted.probabilities(others), atol=1e-4)
 
 
 def test_word_order_counts_in_pairs() -> None:
