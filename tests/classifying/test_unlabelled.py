@@ -235,7 +235,7 @@ def test_a_text_that_is_not_there_or_not_wanted_is_refused(text: Path, tmp_path:
         )
     assert not out.exists()
     bad = tmp_path / "bad.txt"
-    bad.write_bytes(b"caf\xe9\n" * 9)
+    bad.write_bytes(b"caf\xe9\n\n" * 9)
     with pytest.raises(DataError, match=r"bad\.txt"):
         charlm.finetune_classifier("none", rows(), out, unlabelled_text=str(bad), **SETTINGS)
     charlm.finetune_classifier(

@@ -87,7 +87,7 @@ MORE = {
     "--precision --kernel --threads --device --embedding-dropout --input-dropout "
     "--inter-layer-dropout --temporal-dropout --temporal-dropout-kind --temporal-dropout-mask "
     "--output-dropout --weight-decay --last-hidden-size --bias --no-bias --forget-bias --context "
-    "--direction",
+    "--direction --unlabelled-text",
     "classify": "--tsv --no-header --together --encoding --errors --precision --threads --device "
     "--kernel",
     "embed": "-o --out --pooling --encoding --errors --precision --threads --device --kernel",
@@ -216,7 +216,8 @@ DEFAULTS = {
         "--backward": "none", "--bidirectional": "False", "--baseline": "True", "--repeats": "5",
         "--direction": "forward",
         **dict.fromkeys(
-            ("--lm-epochs", "--lm-lr", "--unfreeze-every", "--max-length", "--minutes",
+            ("--lm-epochs", "--lm-lr", "--unlabelled-text",
+             "--unfreeze-every", "--max-length", "--minutes",
              "--eval-every", "--report-every", "--lr", "--schedule", "--warmup-steps",
              "--batch-size", "--bptt", "--precision", "--kernel", "--threads", "--device",
              "--embedding-dropout", "--input-dropout", "--inter-layer-dropout",
