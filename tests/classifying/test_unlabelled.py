@@ -292,7 +292,9 @@ def test_a_damaged_file_is_named_and_the_classifier_still_answers(run: Path, nam
     assert [part.name for part in found.damaged] == ["latent semantics"]
     assert found.readable and not found.resumable
     assert "latent_semantics" in found.damaged[0].remedy
+    before = (run / "metrics.jsonl").read_bytes()
     with pytest.raises(RunError) as refused:
         charlm.finetune_classifier("none", None, run, resume=True, epochs=3)
     assert name in refused.value.what
+    assert (run / "metrics.jsonl").read_bytes() == before  # told before anything is learned
     assert (run / "latent_semantics").stat().st_mode & 0o077 == 0

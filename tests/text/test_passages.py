@@ -49,3 +49,4 @@ def test_stretches_are_all_over_the_text(total: int, most: int) -> None:
         assert most - len(found) < length <= most
         gaps = [end - begin for (begin, _), (end, _) in pairwise(found)]
         assert max(gaps) - min(gaps) <= 1
+        assert total - found[-1][0] - max(gaps) <= 1  # the last is as far from the end

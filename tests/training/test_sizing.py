@@ -293,3 +293,17 @@ def test_a_layer_for_words_is_no_wider_than_their_number_bears():
         facts = facts_of(tokens, 33_279, 10_000.0)
         config = resolve(config_of(tokenizer="word", minutes=600.0, layers=1), facts)[0]
         assert config.model.hidden_size == most
+
+
+@pytest.mark.parametrize(("tokenizer", "streams"), [("char", 32), ("word", 64)])
+def test_layers_are_tried_with_the_streams_of_long_runs(tokenizer, streams):
+    """With fewer a wide one seems slower than it runs, and its passes fewer than there are."""
+    tried = []
+
+    def pace(cell, hidden, inputs, count):
+        tried.append(count)
+        return 300.0
+
+    facts = replace(facts_of(2_000_000, 33_278 if tokenizer == "word" else 65, 300.0), pace=pace)
+    resolved, _ = resolve(config_of(tokenizer=tokenizer, minutes=60.0), facts)
+    assert tried[0] == streams == resolved.optimisation.batch_size
