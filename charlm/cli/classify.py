@@ -139,14 +139,14 @@ def _lines(
     stream: Any, file: str, reading: Mapping[str, Any], context: Context
 ) -> Iterator[Sequence["LabelledRow"]]:
     from charlm.text.labelled import LabelledRow
-    from charlm.text.lines import line_batches
+    from charlm.text.lines import line_batches, without_break
 
     number = 0
     say = context.messages.say
     name = "standard input" if file == "-" else file
     for batch in line_batches(stream, _ROWS, _CHARACTERS, name=name, say=say, **reading):
         rows = [
-            LabelledRow(line.removesuffix("\n").removesuffix("\r"), None, number + place)
+            LabelledRow(without_break(line), None, number + place)
             for place, line in enumerate(batch, 1)
         ]
         number += len(batch)

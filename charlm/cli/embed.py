@@ -74,7 +74,7 @@ def embed(context: Context, values: Mapping[str, Any]) -> None:
     point_out_unused_pipe(context, file == "-")
 
     from charlm import api
-    from charlm.text.lines import line_batches
+    from charlm.text.lines import line_batches, without_break
 
     model = api.load(values["run"])
     name = "standard input" if file == "-" else file
@@ -82,7 +82,7 @@ def embed(context: Context, values: Mapping[str, Any]) -> None:
     count = 0
     say = context.messages.say
     for batch in line_batches(stream, _LINES, _CHARACTERS, name=name, say=say, **reading):
-        texts = [line.removesuffix("\n").removesuffix("\r") for line in batch]
+        texts = [without_break(line) for line in batch]
         vectors = model.embed(texts, None if pooling == "auto" else pooling, **running)
         count += len(vectors)
         if out is not None:

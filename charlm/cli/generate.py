@@ -127,7 +127,7 @@ def _prompts(context: Context, values: Mapping[str, Any]) -> Iterable[list[str]]
         return [[prompt or ""]]
 
     from charlm.text.decoding import check_decoding, decoded
-    from charlm.text.lines import line_batches
+    from charlm.text.lines import line_batches, without_break
 
     check_decoding(**how)
     say = context.messages.say
@@ -135,11 +135,6 @@ def _prompts(context: Context, values: Mapping[str, Any]) -> Iterable[list[str]]
         stream = open_or_standard_input(file, "the prompts")
         name = "standard input" if file == "-" else file
         batches = line_batches(stream, _TOGETHER, _CHARACTERS, name=name, say=say, **how)
-        return ([_ended(line) for line in batch] for batch in batches)
+        return ([without_break(line) for line in batch] for batch in batches)
     text = decoded(standard_input("the prompt"), name="standard input", say=say, **how)
-    return [[_ended("".join(text))]]
-
-
-def _ended(line: str) -> str:
-    """Without the break that ends it."""
-    return line.removesuffix("\n").removesuffix("\r")
+    return [[without_break("".join(text))]]

@@ -20,6 +20,11 @@ def ready(stream: BinaryIO) -> bool:
     return bool(poll.poll(0))
 
 
+def without_break(line: str) -> str:
+    """A line without the break that ends it, LF or CRLF."""
+    return line.removesuffix("\n").removesuffix("\r")
+
+
 def read_lines(
     stream: BinaryIO, *, name: str, encoding: str = "utf-8", errors: str = "strict", say: Say
 ) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """Words of text without labels: counted when a run begins, used at its end and in its curve."""
 
+import json
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,10 +23,13 @@ from charlm.classifying.unlabelled import (
     kept_semantics,
     semantics_from,
 )
+from charlm.cli.finetune_classify import _show_summary
+from charlm.cli.verbs import Context
 from charlm.errors import DataError, RunError, UsageError
 from charlm.evaluation.reading_texts import logits_of
 from charlm.evaluation.tfidf_baseline import fit_words
 from charlm.evaluation.together import fit_weights
+from charlm.report.console import Messages
 from charlm.runs.directory import RunDirectory
 from charlm.runs.tensors import decode, encode
 from classifying.tables import QUICK, SMALL, options, rows, write
@@ -169,6 +174,18 @@ def test_the_command_says_what_was_counted(
         "words were counted in 36 passages without labels" in done.err
         and "words, unlabelled too" in done.err
     )
+    found = json.loads((out / "summary.json").read_text())
+    better = found["together"]["macro_f1"] > found["test"]["macro_f1"]
+    assert (f"classify {out} FILE --together" in done.err) == better
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_time_that_was_over_before_the_first_step_is_said(
+    steps: int, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = json.loads((run / "summary.json").read_text()) | {"steps": steps, "run": str(run)}
+    _show_summary(cast(Context, SimpleNamespace(messages=Messages(quiet=False))), summary)
+    assert ("before the first step" in capsys.readouterr().err) == (steps == 0)
 
 
 def test_only_so_much_is_looked_at_all_over_the_text(

@@ -38,19 +38,12 @@ def test_the_longest_copy(probes, documents):
     assert found == max((len(p) for p in pieces if any(p in d for d in documents)), default=0)
 
 
-@pytest.mark.parametrize("block", [1, 7, 64])
-def test_blocks_of_any_size_hide_nothing(monkeypatch, block):
-    monkeypatch.setattr(copies, "_BLOCK", block)
-    draw = np.random.default_rng(1)
-    text = "".join(draw.choice(list("ab"), 400))
-    probe = text[100:160] + "c" + text[290:330]
-    (found,) = copied([codes_of(probe)], in_blocks([text]), 30)
-    assert list(found) == [True] * 60 + [False] + [True] * 40
-
-
-@pytest.mark.parametrize("compared", [1, 60, 61, 10**6])
-def test_compared_in_parts_of_any_size(monkeypatch, compared):
-    monkeypatch.setattr(copies, "_COMPARED", compared)
+@pytest.mark.parametrize(
+    ("limit", "size"),
+    [*(("_BLOCK", n) for n in (1, 7, 64)), *(("_COMPARED", n) for n in (1, 60, 61))],
+)
+def test_blocks_and_parts_of_any_size_hide_nothing(monkeypatch, limit, size):
+    monkeypatch.setattr(copies, limit, size)
     draw = np.random.default_rng(1)
     text = "".join(draw.choice(list("ab"), 400))
     probe = text[100:160] + "c" + text[290:330]
