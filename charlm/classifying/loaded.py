@@ -79,14 +79,21 @@ class ClassifierModel(Model):
             raise damaged(self.stored.path, "has no temperature")
         return float(found)
 
+    @property
+    def _words_files(self) -> Mapping[str, bytes]:
+        """What was kept of its words' model; nothing where that was not fitted or left behind."""
+        if self.stored.kind == "run":
+            return RunDirectory.open(self.stored.path).read_together()
+        return self.stored.along
+
     @cached_property
     def together(self) -> "Together":
         """What counts words beside the network. UsageError where none was kept; RunError."""
         from charlm.classifying.kept_words import together_from
 
-        path = self.stored.path
+        path, files, where = self.stored.path, self._words_files, self.stored.path
         if self.stored.kind == "run":
-            files, where = RunDirectory.open(path).read_together(), RunDirectory(path).together
+            where = RunDirectory(path).together
             hint = "Train it again without --no-baseline."
             if self.config.classifier.baseline:
                 out = shlex.quote(str(path))
@@ -96,7 +103,6 @@ class ClassifierModel(Model):
                     "it has neither validation nor test texts: train it again with some."
                 )
         else:
-            files, where = self.stored.along, path
             hint = f"Export the run again: charlm export RUN {shlex.quote(str(path))} --together"
         if not files:
             raise UsageError(
@@ -196,8 +202,9 @@ class ClassifierModel(Model):
         return {SECTION: settings, CLASSES: names}
 
     def info(self) -> dict[str, Any]:
-        """As of any run, and its classes."""
-        return {**super().info(), "task": "classifier", "classes": list(self.classes)}
+        """As of any run, its classes, and whether `classify --together` is possible."""
+        more = {"classes": list(self.classes), "together": bool(self._words_files)}
+        return {**super().info(), "task": "classifier", **more}
 
     @property
     def language_model(self) -> NoReturn:

@@ -1,26 +1,17 @@
 """charlm classify: a text in, its class out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from charlm.cli.labelled_options import FORMATS, LABELS_TO_MEASURE, TABLE, layout_of
-from charlm.cli.verbs import (
-    Context,
-    SharedSettings,
-    checked,
-    given,
-    open_or_standard_input,
-    parameter,
-    point_out_unused_pipe,
-    setting_option,
-)
+from charlm.cli.labelled_options import LABELS_TO_MEASURE, TABLE
+from charlm.cli.single_texts import FILE, open_texts
+from charlm.cli.verbs import Context, SharedSettings, checked, parameter, setting_option
 from charlm.errors import UsageError
 from charlm.report.output import one_line
 from charlm.settings import Setting
-from charlm.text.tables import told_format
 
 if TYPE_CHECKING:
     from charlm.text.labelled import LabelledRow
@@ -33,23 +24,13 @@ _RUNNING = SharedSettings(
     "optimisation.device",
     "optimisation.kernel",
 )
-_ROWS, _CHARACTERS = 512, 1 << 18  # classified at once
 UNDECIDED = "-"
 
 PARAMETERS = [
     parameter(
         "run", Path, typer.Argument(metavar="RUN", help="a classifier's run or exported file"), ...
     ),
-    parameter(
-        "file",
-        str,
-        typer.Argument(
-            metavar="[FILE|-]",
-            help="a text a line, or a table (.csv, .tsv, .jsonl)",
-            show_default=False,
-        ),
-        "-",
-    ),
+    FILE,
     parameter(
         "every",
         bool,
@@ -87,19 +68,7 @@ def classify(context: Context, values: Mapping[str, Any]) -> None:
         )
     if values["every"] and context.as_json:
         raise UsageError("--json shows every class by itself", "Leave --all out.")
-    layout, file = layout_of(values), values["file"]
-    is_table = (layout.get("format") or told_format(file)) is not None
-    if not is_table:
-        for name in given(values, ("text_column", "label_column")):
-            raise UsageError(
-                f"--{name.replace('_', '-')} is of a table, and {file} is read line by line",
-                "Give --" + ", --".join(FORMATS) + " or a file of such a name.",
-            )
-        if values["no_header"]:
-            raise UsageError("--no-header is of a table", "Give --csv, --tsv or --jsonl too.")
-    as_bytes = file == "-" or not is_table
-    stream = open_or_standard_input(file, "the texts") if as_bytes else None
-    point_out_unused_pipe(context, file == "-")
+    batches = open_texts(context, values, reading)
 
     from charlm import api
 
@@ -112,11 +81,6 @@ def classify(context: Context, values: Mapping[str, Any]) -> None:
         from charlm.classifying.tally import Tally
 
         tally = Tally(model.classes)
-    if is_table:
-        layout.setdefault("label_column", None)
-        batches = _rows(file, stream, {**layout, **reading}, context)
-    else:
-        batches = _lines(stream, file, reading, context)
     for batch in batches:
         answers = model.classify_batch([row.text for row in batch], **running)
         for row, answer in zip(batch, answers, strict=True):
@@ -133,33 +97,6 @@ def classify(context: Context, values: Mapping[str, Any]) -> None:
                 f"accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}, "
                 f"{figures['nats']:.4f} nats a text, over {figures['n']:,} texts"
             )
-
-
-def _lines(
-    stream: Any, file: str, reading: Mapping[str, Any], context: Context
-) -> Iterator[Sequence["LabelledRow"]]:
-    from charlm.text.labelled import LabelledRow
-    from charlm.text.lines import line_batches, without_break
-
-    number = 0
-    say = context.messages.say
-    name = "standard input" if file == "-" else file
-    for batch in line_batches(stream, _ROWS, _CHARACTERS, name=name, say=say, **reading):
-        rows = [
-            LabelledRow(without_break(line), None, number + place)
-            for place, line in enumerate(batch, 1)
-        ]
-        number += len(batch)
-        yield rows
-
-
-def _rows(
-    file: str, stream: Any, layout: Any, context: Context
-) -> Iterator[Sequence["LabelledRow"]]:
-    from charlm.text.labelled import row_batches
-
-    source = "-" if file == "-" else Path(file)
-    return row_batches(source, _ROWS, _CHARACTERS, stdin=stream, say=context.messages.say, **layout)
 
 
 def _show(context: Context, every: bool, label: str, row: "LabelledRow", answer: Any) -> None:

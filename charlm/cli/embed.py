@@ -7,19 +7,12 @@ from typing import Any
 import typer
 
 from charlm import registry
-from charlm.cli.verbs import (
-    Context,
-    SharedSettings,
-    checked,
-    open_or_standard_input,
-    parameter,
-    point_out_unused_pipe,
-    setting_option,
-)
+from charlm.cli.labelled_options import TABLE
+from charlm.cli.single_texts import FILE, open_texts
+from charlm.cli.verbs import Context, SharedSettings, checked, parameter, setting_option
 from charlm.errors import UsageError
 from charlm.settings import Setting
 from charlm.storage.places import require_file_place
-from charlm.text.tables import told_format
 
 _POOLING = Setting(
     "what is made of a text's outputs; auto: as the classifier, or concat",
@@ -32,22 +25,17 @@ _RUNNING = SharedSettings(
     "optimisation.device",
     "optimisation.kernel",
 )
-_LINES, _CHARACTERS = 512, 1 << 18  # read at once
 
 PARAMETERS = [
     parameter("run", Path, typer.Argument(metavar="RUN", help="any run or exported file"), ...),
-    parameter(
-        "file",
-        str,
-        typer.Argument(metavar="[FILE|-]", help="a text a line", show_default=False),
-        "-",
-    ),
+    FILE,
     parameter(
         "out",
         Path | None,
         typer.Option("--out", "-o", metavar="FILE.npy", help="an array (N, F) for NumPy"),
     ),
     setting_option("pooling", str, _POOLING, "auto"),
+    *TABLE,
     *_SHARED.options,
     *_RUNNING.options,
 ]
@@ -60,29 +48,21 @@ def embed(context: Context, values: Mapping[str, Any]) -> None:
     """
     pooling = checked("--pooling", values["pooling"], str, _POOLING, "auto")
     reading, running = _SHARED.read(values), _RUNNING.read(values)
-    out, file = values["out"], values["file"]
+    out = values["out"]
     if out is not None and out.suffix != ".npy":
         raise UsageError(f"--out {out} is no .npy file", "Name it FILE.npy, or leave it out.")
     if out is not None:
         require_file_place(out)
-    if told_format(file) is not None:
-        raise UsageError(
-            f"{file} is a table, and a text is a line here: labels and ids would be read too",
-            f"Give the texts alone, or its lines as they are: charlm embed RUN - < {file}",
-        )
-    stream = open_or_standard_input(file, "the texts")
-    point_out_unused_pipe(context, file == "-")
+    batches = open_texts(context, values, reading)
 
     from charlm import api
-    from charlm.text.lines import line_batches, without_break
 
     model = api.load(values["run"])
-    name = "standard input" if file == "-" else file
     kept: list[Any] = []
     count = 0
     say = context.messages.say
-    for batch in line_batches(stream, _LINES, _CHARACTERS, name=name, say=say, **reading):
-        texts = [without_break(line) for line in batch]
+    for batch in batches:
+        texts = [row.text for row in batch]
         vectors = model.embed(texts, None if pooling == "auto" else pooling, **running)
         count += len(vectors)
         if out is not None:

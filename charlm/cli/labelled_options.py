@@ -60,7 +60,7 @@ def refuse_without_table(values: Mapping[str, Any]) -> None:
 
 
 def layout_of(values: Mapping[str, Any]) -> "Layout":
-    """How the table is read. UsageError: two formats."""
+    """How the table is read; a verb may have no label column. UsageError: two formats."""
     formats = [name for name in FORMATS if values[name]]
     if len(formats) > 1:
         raise UsageError(f"--{formats[0]} and --{formats[1]} are both given", "Give one.")
@@ -69,6 +69,6 @@ def layout_of(values: Mapping[str, Any]) -> "Layout":
         found["format"] = formats[0]
     if values["text_column"] is not None:
         found["text_column"] = values["text_column"]
-    if values["label_column"] is not None:
+    if values.get("label_column") is not None:
         found["label_column"] = values["label_column"]
     return found

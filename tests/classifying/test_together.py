@@ -85,6 +85,8 @@ def test_it_goes_along_where_it_is_asked_for(run, tmp_path):
         model = library.load(tmp_path / place)
         assert list(model.classify(TEXTS, together=True)) == wanted
         assert list(model.classify(TEXTS)) == alone
+        assert model.info()["together"] is True
+    assert library.load(tmp_path / "alone.charlm").info()["together"] is False
     with pytest.raises(UsageError, match="holds no words' model") as refused:
         list(library.load(tmp_path / "alone.charlm").classify(TEXTS, together=True))
     assert "charlm export RUN" in refused.value.hint and "--together" in refused.value.hint

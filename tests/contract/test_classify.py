@@ -142,11 +142,40 @@ def test_vectors_for_other_tools(run, tiny_run, tmp_path):
     assert charlm("embed", run, "-o", tmp_path / "x.txt", stdin=b"a\n").code == 2
 
 
-def test_vectors_of_a_table_are_refused(run, tmp_path):
-    """A line of it is no text: the labels would be read too."""
-    table = write(tmp_path / "new.csv", rows(3))
-    done = charlm("embed", run, table)
-    assert done.code == 2 and "is a table" in done.err and "- < " in done.err
+def test_vectors_of_a_table_are_those_of_its_texts(run, tmp_path):
+    """In whatever way it is written, and whatever columns stand beside."""
+    texts = [row.text for row in rows(5)]
+    wanted = charlm("embed", run, "--threads", "1", stdin="\n".join(texts).encode()).out
+    assert wanted.count("\n") == 5
+    table = write(tmp_path / "new.csv", rows(5))
+    assert charlm("embed", run, table, "--threads", "1").out == wanted
+    headless = "".join(f"heart\t{text}\n" for text in texts)
+    lines = "".join(json.dumps({"id": 1, "note": text}) + "\n" for text in texts)
+    for content, options in (
+        (table.read_text(), ("--csv",)),
+        (headless, ("--tsv", "--no-header", "--text-column", "1")),
+        (lines, ("--jsonl", "--text-column", "note")),
+    ):
+        done = charlm("embed", run, *options, "--threads", "1", stdin=content.encode())
+        assert (done.code, done.out) == (0, wanted), done.err
+    done = charlm("embed", run, table, "--text-column", "label", "--threads", "1")
+    assert done.code == 0 and done.out != wanted
+    done = charlm("embed", run, "--json", "--csv", stdin=b'text,label\n"a heart\nbeats",x\n')
+    assert json.loads(done.out)["text"] == "a heart\nbeats"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--text-column", "text"), 2, "line by line"),
+        (("--no-header",), 2, "of a table"),
+        (("--csv", "--tsv"), 2, "both given"),
+        (("--csv", "--text-column", "note"), 3, "no column note"),
+    ],
+)
+def test_a_table_that_is_none_has_no_vectors(run, options, code, said):
+    done = charlm("embed", run, *options, stdin=b"text,label\na,b\n")
+    assert done.code == code and said in done.err and done.out == ""
 
 
 def test_lines_may_end_as_on_windows(run):

@@ -90,7 +90,8 @@ MORE = {
     "--direction --unlabelled-text",
     "classify": "--tsv --no-header --together --encoding --errors --precision --threads --device "
     "--kernel",
-    "embed": "-o --out --pooling --encoding --errors --precision --threads --device --kernel",
+    "embed": "-o --out --pooling --csv --tsv --jsonl --text-column --no-header --encoding "
+    "--errors --precision --threads --device --kernel",
     "plot": "--out -o",
     "compare": "--out -o",
     "correct": "--backward --words --held-out --false-alarms --threshold --most --candidates "
@@ -234,8 +235,8 @@ DEFAULTS = {
         "--device": "auto", "--kernel": "auto",
     },
     "embed": {
-        "--pooling": "auto", "--encoding": "utf-8", "--errors": "strict", "--precision": "auto",
-        "--threads": "auto", "--device": "auto", "--kernel": "auto",
+        "--text-column": "text", "--pooling": "auto", "--encoding": "utf-8", "--errors": "strict",
+        "--precision": "auto", "--threads": "auto", "--device": "auto", "--kernel": "auto",
     },
     "plot": {},
     "compare": {},
