@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 
 import numpy as np
 import pytest
@@ -178,7 +179,7 @@ def test_the_size_is_chosen_by_the_text(kind: str) -> None:
     text = "".join(f"w{n} is word {n * 7919 % 1000}\n" for n in range(600))
     found = fit_tokenizer(TokenizerSettings(kind=kind), [text], said.append)
     characters = sum(text.count(c) > 1 for c in set(text) - {"\n"})
-    assert found.vocabulary_size == 257 + characters + round(4 * len(text) ** 0.5)
+    assert found.vocabulary_size == 257 + characters + math.isqrt(len(text))
     assert len(said) == 1 and f"{found.vocabulary_size:,} tokens" in said[0]
 
 

@@ -42,8 +42,8 @@ _THREADS: Final = 4  # whatever the machine has: what is learned depends on thei
 def train(kind: str, blocks: Iterable[str], vocab_size: int | None, say: Say) -> bytes:
     """A sentencepiece model of `kind` with at most `vocab_size` ids.
 
-    None: four times the square root of the number of characters (1,000 for 60 kB, 4,000 for
-    1 MB), at most MOST_PIECES, beside the bytes and the alphabet. UsageError: no room for a
+    None: the square root of the number of characters (1,000 for 1 MB: scripts/LOG.md, "How many
+    pieces"), at most MOST_PIECES, beside the bytes and the alphabet. UsageError: no room for a
     piece; DataError: nothing to learn from.
     """
     if vocab_size is not None and vocab_size <= SPECIAL:
@@ -64,7 +64,7 @@ def train(kind: str, blocks: Iterable[str], vocab_size: int | None, say: Say) ->
         )
     wanted = vocab_size
     if wanted is None:
-        wanted = SPECIAL + len(alphabet) + min(MOST_PIECES, round(4 * math.sqrt(characters)))
+        wanted = SPECIAL + len(alphabet) + min(MOST_PIECES, math.isqrt(characters))
     model, size = _train(kind, segments, alphabet, wanted)
     if vocab_size is None:
         say(
