@@ -1,7 +1,7 @@
-"""How a model may adapt to a text while it is measured on it: what a person chooses.
+"""What may stand beside a model that is measured or writes: what a person chooses.
 
-What is done with it is in evaluation/dynamic.py and evaluation/neural_cache.py; importing this
-file imports nothing heavy.
+What is done with it is in evaluation/dynamic.py, evaluation/neural_cache.py and
+model/count_mixture.py; importing this file imports nothing heavy.
 """
 
 from dataclasses import dataclass
@@ -67,11 +67,55 @@ class CacheSettings:
         read_settings(self, HELP)
 
 
-Kind = TypeVar("Kind", DynamicSettings, CacheSettings)
+@dataclass(frozen=True)
+class CountSettings:
+    """Counts of n-grams of the training text, mixed in (model/count_mixture.py). UsageError: a
+    value outside its range."""
+
+    counts_order: Annotated[
+        int,
+        Setting(
+            "n-grams up to so many tokens; auto: 12 of characters and bytes, 5 of words and pieces",
+            least=1,
+            most=32,
+            auto=True,
+        ),
+    ] = AUTO
+
+    def __post_init__(self) -> None:
+        read_settings(self, HELP)
 
 
-def chosen(asked: bool | Kind, kind: type[Kind]) -> Kind | None:
-    """The settings that were given, or for True the usual ones; None for False."""
+Kind = TypeVar("Kind", DynamicSettings, CacheSettings, CountSettings)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What stands beside a model; None: not that."""
+
+    dynamic: DynamicSettings | None = None
+    cache: CacheSettings | None = None
+    counts: CountSettings | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.dynamic or self.cache or self.counts)
+
+    @classmethod
+    def chosen(
+        cls,
+        dynamic: bool | DynamicSettings,
+        cache: bool | CacheSettings,
+        counts: bool | CountSettings,
+    ) -> "Beside":
+        """The settings that were given, or for True the usual ones; None for False."""
+        return cls(
+            _chosen(dynamic, DynamicSettings),
+            _chosen(cache, CacheSettings),
+            _chosen(counts, CountSettings),
+        )
+
+
+def _chosen(asked: bool | Kind, kind: type[Kind]) -> Kind | None:
     if isinstance(asked, bool):
         return kind() if asked else None
     return asked

@@ -1,12 +1,13 @@
-"""Writing by a model that has adapted to its prompt: learned from it, or with a neural cache."""
+"""Writing by a model that has learned from its prompt, or has a cache or counts beside it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from charlm.adaptation import CacheSettings, DynamicSettings
+from charlm.adaptation import Beside, DynamicSettings
 from charlm.errors import UsageError
 from charlm.generation.cached import CachedDecoder
 from charlm.generation.context import StepDecoder
+from charlm.generation.counted import CountedDecoder
 from charlm.generation.decoder import decoder_of
 from charlm.generation.decoders import decoder_in
 from charlm.generation.generate import WRITINGS, generate_many
@@ -24,30 +25,42 @@ def adapted_pieces(
     model: "Model",
     prompts: Sequence[str],
     settings: GenerationSettings,
-    dynamic: DynamicSettings | None,
-    cache: CacheSettings | None,
+    beside: Beside,
     say: Say,
 ) -> Iterator[Piece]:
     """As `Model.pieces`; each prompt by a model of its own that has learned from it alone.
 
     UsageError: bf16 with a cache, which reads what a compiled decoder does not give out.
     """
+    cache = beside.cache
     if cache is not None and settings.precision == "bf16":
         raise UsageError("--cache needs --precision fp32, and bf16 is given", "Leave it out.")
 
+    mixture = None
+    if beside.counts is not None:
+        from charlm.evaluation.device import put_to_work
+
+        put_to_work(model.language_model)
+        mixture = model.mixture(beside.counts, say)
+
     def decoder_with(weights: Weights) -> StepDecoder:
+        decoder: StepDecoder
         if cache is None:
-            return decoder_in(settings.precision, model.config, weights, say)
-        plain = decoder_of(model.config, weights)
-        return CachedDecoder(plain, model.tokenizer.grammar, cache)
+            decoder = decoder_in(settings.precision, model.config, weights, say)
+        else:
+            plain = decoder_of(model.config, weights)
+            decoder = CachedDecoder(plain, model.tokenizer.grammar, cache)
+        if mixture is None:
+            return decoder
+        return CountedDecoder(decoder, model.tokenizer.grammar, mixture)
 
     direction = model.config.model.direction
-    if dynamic is None:
+    if beside.dynamic is None:
         decoder = decoder_with(model.stored.weights)
         yield from generate_many(decoder, model.tokenizer, prompts, settings, direction)
         return
     for prompt in prompts:
-        decoder = decoder_with(_weights_after(model, prompt, dynamic, say))
+        decoder = decoder_with(_weights_after(model, prompt, beside.dynamic, say))
         yield from generate_many(decoder, model.tokenizer, [prompt], settings, direction)
 
 

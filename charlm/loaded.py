@@ -2,12 +2,12 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from charlm.adaptation import CacheSettings, DynamicSettings, chosen
+from charlm.adaptation import Beside, CacheSettings, CountSettings, DynamicSettings
 from charlm.adapted_writing import adapted_pieces
 from charlm.errors import DataError, UsageError
 from charlm.generation.context import StepDecoder
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from charlm.evaluation.looking import Look
     from charlm.evaluation.scoring import LineScorer, ScoredLine
+    from charlm.model.count_mixture import CountMixture
     from charlm.model.language_model import LanguageModel
 
 _LINES, _LINE_CHARACTERS = 2048, 1 << 17  # scored at once
@@ -41,6 +42,7 @@ class Model(StoredNetwork):
     def __init__(self, stored: StoredModel) -> None:
         super().__init__(stored)
         self._decoders: dict[str, StepDecoder] = {}
+        self._mixtures: dict[CountSettings, CountMixture] = {}
 
     def decoder(self, precision: str = "auto", say: Callable[[str], None] = _ignore) -> StepDecoder:
         """Steps token by token, without torch; the precision as in `generation.settings`."""
@@ -79,18 +81,19 @@ class Model(StoredNetwork):
         *,
         dynamic: bool | DynamicSettings = False,
         cache: bool | CacheSettings = False,
+        counts: bool | CountSettings = False,
     ) -> Iterator[Piece]:
         """Every sample of a prompt, or of several, in order, piece by piece as it is written.
 
         A beam's texts and those of a backward model come whole. `dynamic`: by a model that has
         first learned from the prompt; `cache`: with a neural cache of the prompt and of what has
-        been written; True or with settings of `charlm.adaptation`.
+        been written; `counts`: with counts of the run's own training text mixed in; True or with
+        settings of `charlm.adaptation`.
         """
         settings = settings or GenerationSettings()
         prompts = [prompts] if isinstance(prompts, str) else prompts
-        if dynamic or cache:
-            ways = chosen(dynamic, DynamicSettings), chosen(cache, CacheSettings)
-            yield from adapted_pieces(self, prompts, settings, *ways, say)
+        if beside := Beside.chosen(dynamic, cache, counts):
+            yield from adapted_pieces(self, prompts, settings, beside, say)
             return
         decoder = self.decoder(settings.precision, say)
         direction = self.config.model.direction
@@ -102,7 +105,9 @@ class Model(StoredNetwork):
             raise UsageError(
                 "num_samples is given, but one text is wanted", "Give each a seed, or use pieces."
             )
-        ways = {name: options.pop(name) for name in ("dynamic", "cache") if name in options}
+        ways = {
+            name: options.pop(name) for name in ("dynamic", "cache", "counts") if name in options
+        }
         for piece in self.pieces(prompt, settings_of(options), **ways):
             yield piece.text
 
@@ -110,7 +115,7 @@ class Model(StoredNetwork):
         """One sample's text, without the prompt; with `beam`, the best text found.
 
         Options: length, length_unit, stop, seed, temperature, top_k, top_p, min_p, typical_p,
-        repetition_penalty, greedy, beam, precision; dynamic, cache as of `pieces`.
+        repetition_penalty, greedy, beam, precision; dynamic, cache, counts as of `pieces`.
         """
         return "".join(self.stream(prompt, **options))
 
@@ -123,6 +128,7 @@ class Model(StoredNetwork):
         temperature: float | str | None = None,
         dynamic: bool | DynamicSettings = False,
         cache: bool | CacheSettings = False,
+        counts: bool | CountSettings = False,
         tune: bool = False,
         seed: int = 1,
         encoding: str = "utf-8",
@@ -134,9 +140,10 @@ class Model(StoredNetwork):
         """Figures of a text: the keys of `charlm evaluate --json`.
 
         Without texts, of the run's own test (or valid) part: DataError if its tokens are gone.
-        `dynamic`, `cache`: figures of dynamic evaluation and with a neural cache beside them,
-        True or with settings of `charlm.adaptation`; `tune` chooses the best ones on the run's own
-        text, as temperature "auto" does for the temperature that the logits are divided by.
+        `dynamic`, `cache`, `counts`: figures of dynamic evaluation, with a neural cache and with
+        counts of the training text beside them, True or with settings of `charlm.adaptation`;
+        `tune` chooses the best ones of the first two on the run's own text, as temperature "auto"
+        does for the temperature that the logits are divided by.
         `how`: precision, threads, device, kernel.
         """
         from charlm.evaluation.device import put_to_work
@@ -148,8 +155,7 @@ class Model(StoredNetwork):
             windows,
             seed,
             temperature,
-            chosen(dynamic, DynamicSettings),
-            chosen(cache, CacheSettings),
+            Beside.chosen(dynamic, cache, counts),
             tune,
         )
         model = put_to_work(self.language_model, **how)
@@ -168,7 +174,9 @@ class Model(StoredNetwork):
                 )
             else:
                 part = held_out_part(self.stored, direction, say)
-            measurement = Measurement(self.stored, self.tokenizer, direction, model, part, say)
+            mixture = partial(self.mixture, say=say)
+            about = self.stored, self.tokenizer, direction, model, part
+            measurement = Measurement(*about, mixture, say)
             return measurement.figures(wanted, how.get("threads", "auto") == "auto")
 
     def score(
@@ -178,17 +186,18 @@ class Model(StoredNetwork):
         carry_state: bool = False,
         dynamic: bool | DynamicSettings = False,
         cache: bool | CacheSettings = False,
+        counts: bool | CountSettings = False,
         say: Callable[[str], None] = _ignore,
         **how: Any,
     ) -> Iterator["ScoredLine"]:
         """Bits of each line, as `charlm score`. A line may hold its line break at the end.
 
         `dynamic`, `cache`: as of `evaluate`; each line's `adapted` holds its bits by a model that
-        has learned from the lines before it, so that their order matters. `how`: precision,
-        threads, device, kernel.
+        has learned from the lines before it, so that their order matters. `counts`: `adapted` holds
+        its bits with counts mixed in too. `how`: precision, threads, device, kernel.
         DataError: an empty line without a line break, which has no token; a lone surrogate.
         """
-        scorer = self._scorer(carry_state, dynamic, cache, say, **how)
+        scorer = self._scorer(carry_state, Beside.chosen(dynamic, cache, counts), say, **how)
         remaining = iter(lines)
         while batch := list(islice(remaining, _LINES)):
             if "" in batch:
@@ -206,13 +215,14 @@ class Model(StoredNetwork):
         carry_state: bool = False,
         dynamic: bool | DynamicSettings = False,
         cache: bool | CacheSettings = False,
+        counts: bool | CountSettings = False,
         say: Callable[[str], None] = _ignore,
         encoding: str = "utf-8",
         errors: str = "strict",
         **how: Any,
     ) -> Iterator["ScoredLine"]:
         """The lines of a byte stream with their bits, in order, as they come; as `score`."""
-        scorer = self._scorer(carry_state, dynamic, cache, say, **how)
+        scorer = self._scorer(carry_state, Beside.chosen(dynamic, cache, counts), say, **how)
         batches = line_batches(
             stream,
             _LINES,
@@ -226,12 +236,7 @@ class Model(StoredNetwork):
             yield from scorer.score(batch)
 
     def _scorer(
-        self,
-        carry_state: bool,
-        dynamic: bool | DynamicSettings,
-        cache: bool | CacheSettings,
-        say: Callable[[str], None],
-        **how: Any,
+        self, carry_state: bool, beside: Beside, say: Callable[[str], None], **how: Any
     ) -> "LineScorer":
         from charlm.evaluation.adapting import adapting_copies
         from charlm.evaluation.device import put_to_work
@@ -239,7 +244,7 @@ class Model(StoredNetwork):
         from charlm.evaluation.scoring import LineScorer
 
         direction = self.config.model.direction
-        if dynamic or cache:
+        if beside.dynamic or beside.cache:
             # One stream's products are small: a second thread that has to wait costs more.
             how["threads"] = 1 if how.get("threads", "auto") == "auto" else how["threads"]
             say("Each line is scored by what those before it have taught: their order matters.")
@@ -247,12 +252,22 @@ class Model(StoredNetwork):
         adapting = adapting_copies(
             model,
             self.tokenizer,
-            chosen(dynamic, DynamicSettings),
-            chosen(cache, CacheSettings),
-            training_ids(self.stored, direction) if dynamic else None,
+            beside,
+            training_ids(self.stored, direction) if beside.dynamic else None,
             say,
         )
-        return LineScorer(model, self.tokenizer, carry_state, direction, adapting)
+        mixture = self.mixture(beside.counts, say) if beside.counts else None
+        return LineScorer(model, self.tokenizer, carry_state, direction, adapting, mixture)
+
+    def mixture(self, settings: CountSettings, say: Callable[[str], None]) -> "CountMixture":
+        """This model and the counts of its own training text; DataError where that is not there."""
+        if settings not in self._mixtures:
+            from charlm.evaluation.own_counts import own_mixture
+
+            direction = self.config.model.direction
+            about = self.stored, self.tokenizer, direction, self.language_model
+            self._mixtures[settings] = own_mixture(*about, settings, say)
+        return self._mixtures[settings]
 
     def look(
         self,

@@ -1,22 +1,26 @@
-"""The figures of a text: static, and beside them those of a model that adapts or is tempered."""
+"""The figures of a text: static, and beside them those of a model that adapts or is tempered, and
+of one with counts of n-grams."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from charlm.adaptation import (
     CACHE_STEPS,
     DYNAMIC_STEPS,
     TEMPERATURE,
+    Beside,
     CacheSettings,
+    CountSettings,
     DynamicSettings,
 )
 from charlm.errors import UsageError
 from charlm.evaluation.figures import Figures
-from charlm.evaluation.measure import measure, measure_windows
+from charlm.evaluation.measure import measure, measure_counted, measure_windows
 from charlm.evaluation.measure_adapting import measure_cached, measure_dynamic
 from charlm.evaluation.own_text import part_to_choose_on, training_ids
 from charlm.evaluation.tuning import TOKENS, Tuning
+from charlm.model.count_mixture import CountMixture
 from charlm.model.language_model import LanguageModel
 from charlm.runs.export import StoredModel
 from charlm.settings import AUTO, BadValue
@@ -29,7 +33,8 @@ from charlm.training.precision import set_threads
 class Wanted:
     """What is to be measured: windows instead of the whole text, and what to put beside.
 
-    `temperature`: a number or "auto"; `tune`: choose the settings of `dynamic` and `cache`.
+    `temperature`: a number or "auto"; `tune`: choose the settings of dynamic evaluation
+    and of the cache.
     UsageError: what cannot go together.
     """
 
@@ -37,19 +42,18 @@ class Wanted:
     windows: int | None = None
     seed: int = 1
     temperature: float | str | None = None
-    dynamic: DynamicSettings | None = None
-    cache: CacheSettings | None = None
+    beside: Beside = field(default_factory=Beside)
     tune: bool = False
 
     def __post_init__(self) -> None:
-        adapts = "dynamic" if self.dynamic else "cache"
-        if self.window is not None and (self.dynamic or self.cache):
+        goes_on = [each.name for each in fields(Beside) if getattr(self.beside, each.name)]
+        if self.window is not None and goes_on:
             raise UsageError(
-                f"--{adapts} goes on from token to token, and --window begins anew with each "
+                f"--{goes_on[0]} goes on from token to token, and --window begins anew with each "
                 "window",
                 "Give one of them.",
             )
-        if self.tune and not (self.dynamic or self.cache):
+        if self.tune and not (self.beside.dynamic or self.beside.cache):
             raise UsageError(
                 "--tune chooses the settings of --dynamic and --cache, and neither is given",
                 "Give one of them, or both.",
@@ -73,15 +77,23 @@ class Measurement:
         direction: str,
         model: LanguageModel,
         part: Part,
+        mixture: Callable[[CountSettings], CountMixture],
         say: Callable[[str], None],
     ) -> None:
         self.stored, self.direction, self.part, self.say = stored, direction, part, say
-        self.model, self.tokenizer = model, tokenizer
+        self.model, self.tokenizer, self._mixture = model, tokenizer, mixture
         self._about = model, tokenizer, part.ids, part.documents, part.counts
 
     def figures(self, wanted: Wanted, one_thread: bool) -> dict[str, Any]:
         """The keys of `charlm evaluate --json`; one_thread: for what reads as one stream."""
-        found = self._static(wanted, 1.0)
+        ways = wanted.beside
+        counted = self._mixture(ways.counts) if ways.counts else None
+        if counted is None:
+            found = self._static(wanted, 1.0)
+        else:
+            static, mixed = measure_counted(*self._about, counted)
+            found = self._keys(static)
+            found["counts"] = self._keys(mixed)
         if wanted.temperature is not None:
             temperature = wanted.temperature
             if temperature == AUTO:
@@ -91,10 +103,10 @@ class Measurement:
             found["temperature"] = beside | {"settings": {"temperature": float(temperature)}}
         # One stream's products are small: a second thread that has to wait costs more.
         with set_threads(1 if one_thread else None):
-            if wanted.dynamic:
-                found["dynamic"] = self._dynamic(wanted.dynamic, wanted.tune)
-            if wanted.cache:
-                found["cache"] = self._cached(wanted.cache, wanted.tune)
+            if ways.dynamic:
+                found["dynamic"] = self._dynamic(ways.dynamic, wanted.tune, counted)
+            if ways.cache:
+                found["cache"] = self._cached(ways.cache, wanted.tune, counted)
         return found
 
     def _static(self, wanted: Wanted, temperature: float) -> dict[str, Any]:
@@ -103,18 +115,28 @@ class Measurement:
         how = wanted.window, wanted.windows, wanted.seed, self.direction
         return measure_windows(*self._about, *how, temperature=temperature).as_dict()
 
-    def _dynamic(self, settings: DynamicSettings, tune: bool) -> dict[str, Any]:
+    def _dynamic(
+        self, settings: DynamicSettings, tune: bool, counted: CountMixture | None
+    ) -> dict[str, Any]:
         if tune:
             settings = self._tuning().dynamic(settings)
         chosen = self._told(settings, DYNAMIC_STEPS) if tune else {}
         usual = training_ids(self.stored, self.direction)
-        return self._keys(measure_dynamic(*self._about, settings, usual, self.say)) | chosen
+        found = measure_dynamic(*self._about, settings, usual, self.say, counted)
+        return self._with_counts(found) | chosen
 
-    def _cached(self, settings: CacheSettings, tune: bool) -> dict[str, Any]:
+    def _cached(
+        self, settings: CacheSettings, tune: bool, counted: CountMixture | None
+    ) -> dict[str, Any]:
         if tune:
             settings = self._tuning().cache(settings)
         chosen = self._told(settings, CACHE_STEPS) if tune else {}
-        return self._keys(measure_cached(*self._about, settings, self.say)) | chosen
+        return self._with_counts(measure_cached(*self._about, settings, self.say, counted)) | chosen
+
+    def _with_counts(self, found: Sequence[Figures]) -> dict[str, Any]:
+        """Of an adapting model, and of the mixture of it with counts where there is one."""
+        alone, *mixed = map(self._keys, found)
+        return alone | ({"counts": mixed[0]} if mixed else {})
 
     def _keys(self, found: Figures) -> dict[str, Any]:
         return replace(found, source_bits=self.part.source_bits).as_dict()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import charlm
-from charlm.adaptation import CacheSettings, DynamicSettings
+from charlm.adaptation import CacheSettings, CountSettings, DynamicSettings
 from charlm.errors import DataError, RunError, UsageError
 from charlm.training.listener import Listener
 
@@ -336,6 +336,9 @@ class TestScoreAndEvaluate:
             assert other[way]["nats_per_token"] != usual[way]["nats_per_token"]
             assert model.evaluate(**{way: settings[way]})[way] == other[way]
         assert model.evaluate() == {key: usual[key] for key in EVALUATE_KEYS}
+        counted = model.evaluate(counts=CountSettings(counts_order=2))
+        assert set(counted) == EVALUATE_KEYS | {"counts"}
+        assert counted != model.evaluate(counts=True)
         with pytest.raises(UsageError, match="--dynamic-lr is -1"):
             DynamicSettings(dynamic_lr=-1)
         with pytest.raises(UsageError, match="--window"):

@@ -1,4 +1,4 @@
-"""The options by which a model adapts to what it reads, as several verbs have them."""
+"""The options for what may stand beside a model, as several verbs have them."""
 
 import inspect
 from collections.abc import Mapping
@@ -6,20 +6,23 @@ from typing import Any
 
 import typer
 
-from charlm.adaptation import CacheSettings, DynamicSettings
+from charlm.adaptation import CacheSettings, CountSettings, DynamicSettings
 from charlm.cli.verbs import given, parameter, settings_options
 from charlm.errors import UsageError
 from charlm.settings import settings_in
 
-_KINDS = {"dynamic": DynamicSettings, "cache": CacheSettings}
+_KINDS = {"dynamic": DynamicSettings, "cache": CacheSettings, "counts": CountSettings}
 
 
-def adapting_options(dynamic_help: str, cache_help: str) -> list[inspect.Parameter]:
-    """--dynamic and --cache with the settings of each."""
+def adapting_options(
+    dynamic_help: str, cache_help: str, counts_help: str
+) -> list[inspect.Parameter]:
+    """--dynamic, --cache and --counts with the settings of each."""
     found = []
     for name, panel, help in (
         ("dynamic", "Dynamic evaluation", dynamic_help),
         ("cache", "Neural cache", cache_help),
+        ("counts", "Counts of n-grams", counts_help),
     ):
         flag = typer.Option(f"--{name}", help=help, rich_help_panel=panel)
         found += [parameter(name, bool, flag, False), *settings_options(_KINDS[name], panel)]
@@ -27,8 +30,8 @@ def adapting_options(dynamic_help: str, cache_help: str) -> list[inspect.Paramet
 
 
 def read_adapting(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that go with `dynamic` and `cache`, False where it is not given; UsageError
-    for settings without it."""
+    """The settings that go with each of them, False where it is not given; UsageError for settings
+    without it."""
     return {name: _read(name, kind, values) for name, kind in _KINDS.items()}
 
 

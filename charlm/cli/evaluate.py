@@ -62,6 +62,7 @@ PARAMETERS = [
     *adapting_options(
         "go on learning from the text; figures beside",
         "what followed before counts more; figures beside",
+        "counts of the run's own training text mixed in; figures beside",
     ),
     *_SHARED.options,
 ]
@@ -120,7 +121,7 @@ def evaluate(context: Context, values: Mapping[str, Any]) -> None:
 def _show(context: Context, figures: Mapping[str, Any], prefix: str = "") -> None:
     for key, value in figures.items():
         if isinstance(value, Mapping):
-            _show(context, value, f"{key}.")
+            _show(context, value, f"{prefix}{key}.")
         else:
             shown = f"{value:.6g}" if isinstance(value, float) else f"{value}"
             context.output.line(f"{prefix}{key}\t{shown}")

@@ -58,6 +58,7 @@ PARAMETERS = [
     *adapting_options(
         "learn from the prompt before writing what follows it",
         "what followed in the prompt and in what is written counts more",
+        "counts of the run's own training text mixed in",
     ),
     parameter("no_echo", bool, typer.Option("--no-echo", help="leave the prompt out"), False),
     *_SHARED.options,

@@ -50,6 +50,7 @@ PARAMETERS = [
     *adapting_options(
         "learn from each line after scoring it; bits beside",
         "what followed in lines before counts more; bits beside",
+        "counts of the run's own training text mixed in; bits beside",
     ),
     *_SHARED.options,
 ]
@@ -58,8 +59,8 @@ PARAMETERS = [
 def score(context: Context, values: Mapping[str, Any]) -> None:
     """What each line costs, in bits: bits, tokens, bits per character, line.
 
-    With --dynamic, --cache or both, the bits of each come before the line: there lines are
-    scored in their order, by a model that knows those before.
+    With --dynamic, --cache or --counts, the bits of each come before the line. With the first
+    two, lines are scored in their order, by a model that knows those before.
 
     Example: charlm score runs/notes - < lines.txt | sort -k3 -rn | head
     """

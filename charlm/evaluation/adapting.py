@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from charlm.adaptation import CacheSettings, DynamicSettings
+from charlm.adaptation import Beside, DynamicSettings
 from charlm.evaluation.dynamic import DynamicEvaluation
 from charlm.evaluation.dynamic_rules import Rms
 from charlm.evaluation.neural_cache import CachedReading
@@ -55,17 +55,16 @@ def learning(
 def adapting_copies(
     model: LanguageModel,
     tokenizer: Tokenizer,
-    dynamic: DynamicSettings | None,
-    cache: CacheSettings | None,
+    beside: Beside,
     training_ids: np.ndarray | None,
     say: Say,
 ) -> dict[str, Adapting]:
     """By name, those that are asked for; `model` itself learns nothing."""
     found: dict[str, Adapting] = {}
-    if dynamic is not None:
+    if beside.dynamic is not None:
         # Tables of n-grams do not learn here: shared, for they are large.
         twin = copy.deepcopy(model, {id(table): table for table in model.tables})
-        found["dynamic"] = learning(twin, tokenizer, dynamic, training_ids, say)
-    if cache is not None:
-        found["cache"] = CachedReading(model, tokenizer, cache)
+        found["dynamic"] = learning(twin, tokenizer, beside.dynamic, training_ids, say)
+    if beside.cache is not None:
+        found["cache"] = CachedReading(model, tokenizer, beside.cache)
     return found

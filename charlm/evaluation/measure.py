@@ -1,12 +1,14 @@
 """What a model charges for a whole text, as one stream a document or in windows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from charlm.evaluation.counted_text import CountedText
 from charlm.evaluation.figures import Figures
-from charlm.evaluation.pieces import document_pieces, window_pieces
-from charlm.evaluation.token_nats import TokenReader, piece_length
+from charlm.evaluation.pieces import Piece, document_pieces, window_pieces
+from charlm.evaluation.token_nats import Reading, TokenReader, piece_length
+from charlm.model.count_mixture import CountMixture
 from charlm.model.language_model import LanguageModel
 from charlm.text.counts import TextCounts, count_text
 from charlm.text.direction import FORWARD, in_reading_order
@@ -27,12 +29,43 @@ def measure(
     `documents` holds the offset of each document's first token, `counts` what the text has of
     characters, bytes, words and line breaks; the logits are divided by `temperature`.
     """
+    found = _whole_text(model, tokenizer, ids, documents, check, temperature)
+    nats = sum(float(reading.nats.sum()) for _, reading in found)
+    return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
+
+
+def measure_counted(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    documents: np.ndarray,
+    counts: TextCounts,
+    mixture: CountMixture,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[Figures, Figures]:
+    """As `measure`, and the same of the mixture with counts, in one reading."""
+    text = CountedText(tokenizer.grammar, tokenizer.boundary_id, ids, documents)
+    static = mixed = 0.0
+    for piece, reading in _whole_text(model, tokenizer, ids, documents, check):
+        static += float(reading.nats.sum())
+        mixed += float(text.mixed(mixture, piece.begin, reading.nats).sum())
+    about = len(ids), counts, tokenizer.count_unknown(ids)
+    return Figures(static, *about), Figures(mixed, *about)
+
+
+def _whole_text(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    documents: np.ndarray,
+    check: Callable[[], None],
+    temperature: float = 1.0,
+) -> Iterator[tuple[Piece, Reading]]:
     reader = TokenReader(model, tokenizer.grammar, check, temperature)
     pieces = document_pieces(
         ids, documents, tokenizer.boundary_id, tokenizer.grammar, piece_length(len(ids))
     )
-    nats = sum(float(reading.nats.sum()) for _, reading in reader.read(ids, pieces))
-    return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
+    return reader.read(ids, pieces)
 
 
 def measure_windows(

@@ -1,4 +1,8 @@
-"""What a model charges for a text to which it adapts on the way, and how fast that goes."""
+"""What a model charges for a text to which it adapts on the way, and how fast that goes.
+
+With a mixture with counts there are two figures: that of the adapting model, and that of the
+mixture of it with the counts.
+"""
 
 import time
 from collections.abc import Iterator
@@ -7,8 +11,10 @@ import numpy as np
 
 from charlm.adaptation import CacheSettings, DynamicSettings
 from charlm.evaluation.adapting import Say, learning
+from charlm.evaluation.counted_text import CountedText
 from charlm.evaluation.figures import Figures
 from charlm.evaluation.neural_cache import CachedReading
+from charlm.model.count_mixture import CountMixture
 from charlm.model.language_model import LanguageModel
 from charlm.text.counts import TextCounts
 from charlm.text.tokenizers.base import Tokenizer
@@ -23,14 +29,15 @@ def measure_dynamic(
     settings: DynamicSettings,
     training_ids: np.ndarray | None,
     say: Say,
-) -> Figures:
+    mixture: CountMixture | None = None,
+) -> list[Figures]:
     """Every token of ids (N,) once, by dynamic evaluation; the model is left as it was.
 
     training_ids: what the model was trained on, where there is some of it.
     """
     with learning(model, tokenizer, settings, training_ids, say) as evaluation:
-        nats = _timed_sum("Dynamic evaluation", evaluation.read(ids, documents), len(ids), say)
-    return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
+        parts = _timed("Dynamic evaluation", evaluation.read(ids, documents), len(ids), say)
+        return _summed(parts, tokenizer, ids, documents, counts, mixture)
 
 
 def measure_cached(
@@ -41,18 +48,37 @@ def measure_cached(
     counts: TextCounts,
     settings: CacheSettings,
     say: Say,
-) -> Figures:
+    mixture: CountMixture | None = None,
+) -> list[Figures]:
     """Every token of ids (N,) once, with a neural cache beside the model."""
     found = CachedReading(model, tokenizer, settings).read(ids, documents)
-    nats = _timed_sum("Neural cache", found, len(ids), say)
-    return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
+    parts = _timed("Neural cache", found, len(ids), say)
+    return _summed(parts, tokenizer, ids, documents, counts, mixture)
 
 
-def _timed_sum(what: str, parts: Iterator[np.ndarray], tokens: int, say: Say) -> float:
+def _summed(
+    parts: Iterator[np.ndarray],
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    documents: np.ndarray,
+    counts: TextCounts,
+    mixture: CountMixture | None,
+) -> list[Figures]:
+    text = CountedText(tokenizer.grammar, tokenizer.boundary_id, ids, documents)
+    nats, place = [0.0] * (2 if mixture else 1), 0
+    for part in parts:
+        nats[0] += float(part.sum())
+        if mixture:
+            nats[1] += float(text.mixed(mixture, place, part).sum())
+        place += len(part)
+    unknown = tokenizer.count_unknown(ids)
+    return [Figures(each, len(ids), counts, unknown) for each in nats]
+
+
+def _timed(what: str, parts: Iterator[np.ndarray], tokens: int, say: Say) -> Iterator[np.ndarray]:
     begin = time.monotonic()
-    nats = sum(float(part.sum()) for part in parts)
+    yield from parts
     seconds = time.monotonic() - begin
     say(
         f"{what}: {tokens:,} tokens in {seconds:.1f} s, {tokens / max(seconds, 1e-9):,.0f} a second"
     )
-    return nats

@@ -84,6 +84,21 @@ def training_ids(stored: StoredModel, direction: str) -> np.ndarray | None:
         return None
 
 
+def own_part(stored: StoredModel, direction: str, name: str, purpose: str) -> Part:
+    """The run's part `name`, which is needed for a `purpose`; DataError: it is not there."""
+    try:
+        return _parts(stored, direction)[name]
+    except RunError as error:
+        raise DataError(
+            f"the run's own {name} text, {purpose}, is not there: {error.what}",
+            "Use the run that it was trained in.",
+        ) from error
+    except KeyError as error:
+        raise DataError(
+            f"{stored.path} has no {name} text {purpose}", "Train with one, or leave counts out."
+        ) from error
+
+
 def part_to_choose_on(
     stored: StoredModel, direction: str, measured: np.ndarray, tokens: int
 ) -> tuple[str, np.ndarray, np.ndarray]:

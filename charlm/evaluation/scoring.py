@@ -9,6 +9,7 @@ from charlm.errors import UsageError
 from charlm.evaluation.adapting import Adapting
 from charlm.evaluation.pieces import Piece, document_pieces
 from charlm.evaluation.token_nats import LONGEST_PIECE, STREAMS, TokenReader, streams_of
+from charlm.model.count_mixture import CountMixture
 from charlm.model.language_model import LanguageModel
 from charlm.text.direction import BACKWARD, FORWARD, reversal
 from charlm.text.tokenizers.base import Tokenizer
@@ -43,7 +44,8 @@ class LineScorer:
     Each line starts from the empty state, or, with `carry_state`, where the last one ended:
     then all lines together are one document, and the sum is what `evaluate` finds. A backward
     model reads each line from its end; a token's bits are its own wherever they were read.
-    `adapting`: ways in which a model adapts to the lines in their order, to score each beside.
+    `adapting`: ways in which a model adapts to the lines in their order, to score each beside;
+    `mixture`: counts, to score beside the model with them mixed in.
     UsageError: a backward model with `carry_state`.
     """
 
@@ -54,6 +56,7 @@ class LineScorer:
         carry_state: bool,
         direction: str = FORWARD,
         adapting: Mapping[str, Adapting] | None = None,
+        mixture: CountMixture | None = None,
     ) -> None:
         if carry_state and direction == BACKWARD:
             raise UsageError(
@@ -64,7 +67,8 @@ class LineScorer:
         self.tokenizer = tokenizer
         self.direction = direction
         self.carry_state = carry_state
-        self.adapting = adapting or {}
+        self.adapting, self.mixture = adapting or {}, mixture
+        self._before = np.array([tokenizer.boundary_id])  # for counts
         self._reader = TokenReader(model, tokenizer.grammar)
         self._last_token: int | None = None
 
@@ -86,6 +90,9 @@ class LineScorer:
                 name: ScoredLine(line, ids, self._adapted(reading, ids) / np.log(2), unknown)
                 for name, reading in self.adapting.items()
             }
+            if self.mixture:
+                mixed = self._mixed(self.mixture, ids, found)
+                adapted["counts"] = ScoredLine(line, ids, mixed / np.log(2), unknown)
             yield ScoredLine(line, ids, found / np.log(2), unknown, adapted)
 
     def _adapted(self, reading: Adapting, ids: np.ndarray) -> np.ndarray:
@@ -96,6 +103,17 @@ class LineScorer:
             return np.concatenate([np.empty(0), *reading.read_on(ids)])
         order = reversal(ids, self.tokenizer.grammar)
         return _put_back(np.concatenate([np.empty(0), *reading.read_on(ids[order])]), order)
+
+    def _mixed(self, mixture: CountMixture, ids: np.ndarray, nats: np.ndarray) -> np.ndarray:
+        """-log p of a line's tokens, of which the model says `nats`, by the mixture."""
+        grammar, before = self.tokenizer.grammar, self._before
+        if self.direction == BACKWARD:
+            order = reversal(ids, grammar)
+            ids, nats = ids[order], nats[order]
+            return _put_back(mixture.nats(nats, ids, grammar.states(ids), before), order)
+        if self.carry_state:
+            self._before = np.concatenate([before, ids])[-mixture.counts.order :]
+        return mixture.nats(nats, ids, grammar.states(ids), before)
 
     def _from_the_end(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:
         orders = [reversal(ids, self.tokenizer.grammar) for ids in encoded]

@@ -63,6 +63,9 @@ ROWS: list[tuple[str, list[str], list[str], Callable[[str, str], bool]]] = [
        lambda a, b: a != b)
       for option, value in (("--cache-size", "3"), ("--cache-theta", "9"),
                             ("--cache-weight", "0.9"))),
+    ("--counts", [PROMPT, "--json"], [PROMPT, "--json", "--counts"], lambda a, b: a != b),
+    ("--counts-order", [PROMPT, "--json", "--counts"],
+     [PROMPT, "--json", "--counts", "--counts-order", "2"], lambda a, b: a != b),
     ("--no-echo", ["the "], ["the ", "--no-echo"], lambda a, b: a == "the " + b),
 ]  # fmt: skip
 ELSEWHERE = {"--prompts", "--no-greedy", "--encoding", "--errors"}  # shown below

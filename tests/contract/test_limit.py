@@ -77,8 +77,9 @@ def test_evaluate_knows_it_of_the_run_and_of_a_text(
 def test_figures_that_adapt_have_the_same_limit(
     trained: tuple[Path, dict[str, Any]], corpus: Path
 ) -> None:
-    figures = evaluated(trained[0], corpus / "valid.txt", "--cache", "--dynamic")
-    for name in ("cache", "dynamic"):
+    ways = ("cache", "dynamic", "counts")
+    figures = evaluated(trained[0], corpus / "valid.txt", *(f"--{way}" for way in ways))
+    for name in ways:
         check(figures[name], BITS["valid"])
     assert figures["cache"]["limit"]["gap"] != figures["limit"]["gap"]
 

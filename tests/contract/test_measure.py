@@ -287,6 +287,43 @@ def test_settings_are_chosen_on_another_text_than_the_one_measured(
     assert refused.code == 3 and "on which to choose" in refused.err
 
 
+def test_counts_of_the_training_text_stand_beside_the_static_figures(
+    tiny_run: Path, text: Path, tmp_path: Path
+) -> None:
+    static = evaluate(tiny_run, text)
+    found = evaluate(tiny_run, text, "--counts", "--cache", "--dynamic")
+    assert list(found) == [*KEYS.split(), "counts", "dynamic", "cache"]
+    assert {key: found[key] for key in static} == pytest.approx(static)
+    # The same words in other orders, after sixty steps: there is much that counts know better.
+    assert found["counts"]["nats_per_token"] < 0.95 * static["nats_per_token"]
+    for way in ("dynamic", "cache"):
+        assert list(found[way]) == [*KEYS.split(), "counts"]
+        assert found[way]["counts"]["nats_per_token"] < found[way]["nats_per_token"]
+    assert evaluate(tiny_run, text, "--counts") == {**static, "counts": found["counts"]}
+    done = call("evaluate", tiny_run, text, "--counts", "--cache")
+    rows = dict(line.split("\t") for line in done.out.splitlines())
+    for key, value in found["cache"]["counts"].items():
+        assert float(rows[f"cache.counts.{key}"]) == pytest.approx(value, rel=1e-5)
+    assert "Counts: n-grams of up to 12 of " in done.err
+    lines = score(tiny_run, text, "--counts", "--carry-state")
+    bits = sum(line["counts"]["bits"] for line in lines)
+    nats = found["counts"]["nats_per_token"] * found["tokens"]
+    assert bits == pytest.approx(nats / math.log(2), rel=1e-5)
+    assert "their order matters" not in call("score", tiny_run, text, "--counts").err
+
+
+def test_counts_need_the_texts_of_the_run(tiny_run: Path, text: Path, tmp_path: Path) -> None:
+    exported = tmp_path / "model"
+    assert call("export", tiny_run, exported).code == 0
+    for verb, *arguments in (["evaluate", text], ["score", text], ["generate", "the"]):
+        refused = call(verb, exported, *arguments, "--counts")
+        assert refused.code == 3 and "train text, to count, is not there" in refused.err
+    options = [*QUICK, "--valid-fraction", "0", "--steps", "2"]
+    assert call("train", text, "--out", tmp_path / "run", *options).code == 0
+    refused = call("evaluate", tmp_path / "run", text, "--counts")
+    assert refused.code == 3 and "no valid text on which to choose" in refused.err
+
+
 def test_temperature_holds_for_windows(tiny_run: Path, text: Path) -> None:
     plain = evaluate(tiny_run, text, "--window", "7")
     found = evaluate(tiny_run, text, "--window", "7", "--temperature", "1")
@@ -354,6 +391,8 @@ ADAPTING: list[tuple[str, list[str], list[str], Relation]] = [
     *((option, ["--cache"], ["--cache", option, value], results_differ)
       for option, value in (("--cache-size", "100"), ("--cache-theta", "0.5"),
                             ("--cache-weight", "0.2"))),
+    ("--counts", [], ["--counts"], results_differ),
+    ("--counts-order", ["--counts"], ["--counts", "--counts-order", "2"], results_differ),
 ]  # fmt: skip
 ROWS = {
     "evaluate": [

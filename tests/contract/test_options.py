@@ -64,7 +64,7 @@ CONTRACT = {
 
 _ADAPTING = (
     "--dynamic-rule --dynamic-lr --dynamic-decay --dynamic-segment --cache-size --cache-theta "
-    "--cache-weight"
+    "--cache-weight --counts --counts-order"
 )
 # Beyond the contract.
 MORE = {
@@ -156,7 +156,7 @@ CHOICES_NOT_YET = {
 _ADAPTING_DEFAULTS = {
     "--dynamic-rule": "rms", "--dynamic-lr": "auto", "--dynamic-decay": "0.001",
     "--dynamic-segment": "20", "--cache-size": "2000", "--cache-theta": "1",
-    "--cache-weight": "0.1",
+    "--cache-weight": "0.1", "--counts-order": "auto",
 }  # fmt: skip
 # What --help must show as the value that holds where an option is left out.
 DEFAULTS = {

@@ -10,6 +10,7 @@ _ADAPTING = {
     "--dynamic-lr": ("a number", False), "--dynamic-decay": ("a number", True),
     "--dynamic-segment": ("a whole number", False), "--cache-size": ("a whole number", False),
     "--cache-theta": ("a number", True), "--cache-weight": ("a number", True),
+    "--counts-order": ("a whole number", False),
 }  # fmt: skip
 # option: kind, and whether zero makes sense
 NUMBERS = {
@@ -72,7 +73,7 @@ TOO_MUCH = {
     },
     "evaluate": {
         "--dynamic-decay": "1.001", "--dynamic-segment": "10001", "--cache-weight": "1",
-        "--cache-size": "1000001", "--temperature": "100.1",
+        "--cache-size": "1000001", "--temperature": "100.1", "--counts-order": "33",
     },
     "generate": {
         "--top-p": "1.001", "--min-p": "1.001", "--typical-p": "1.001", "--beam": "1025",
@@ -230,6 +231,11 @@ def test_option_that_waits_for_evaluations_needs_a_validation_text_that_is_not_e
         ("evaluate", ("--cache-weight", "0.1")),
         ("evaluate", ("--dynamic", "--window", "9")),
         ("evaluate", ("--cache", "--window", "9")),
+        ("evaluate", ("--counts", "--window", "9")),
+        ("evaluate", ("--counts", "--tune")),
+        ("evaluate", ("--counts-order", "3")),
+        ("score", ("--cache", "--counts-order", "3")),
+        ("generate", ("the", "--counts-order", "3")),
         ("evaluate", ("--tune", "--json")),
         ("evaluate", ("--dynamic", "--tune", "--dynamic-lr", "0.1")),
         ("evaluate", ("--cache", "--tune", "--cache-weight", "0.1")),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from reference.texts import english
 
-from charlm.adaptation import CacheSettings, DynamicSettings
+from charlm.adaptation import Beside, CacheSettings, DynamicSettings
 from charlm.evaluation.adapting import adapting_copies
 from charlm.evaluation.dynamic import DynamicEvaluation
 from charlm.evaluation.neural_cache import CachedReading, NeuralCache
@@ -19,8 +19,8 @@ CACHE = CacheSettings(cache_size=60, cache_theta=0.8, cache_weight=0.3)
 
 
 def scored(model, tokenizer, lines, *, carry_state=False, direction=FORWARD, ways=None):
-    dynamic, cache = ways or (DYNAMIC, CACHE)
-    adapting = adapting_copies(model, tokenizer, dynamic, cache, None, lambda message: None)
+    beside = Beside(*(ways or (DYNAMIC, CACHE)))
+    adapting = adapting_copies(model, tokenizer, beside, None, lambda message: None)
     return list(LineScorer(model, tokenizer, carry_state, direction, adapting).score(lines))
 
 

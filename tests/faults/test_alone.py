@@ -45,7 +45,7 @@ def test_all_verbs_work_alone(folder, tmp_path, tokenizer):
             ["train", text, "--out", run, *QUICK, "--tokenizer", tokenizer, *size],
             ["generate", run, "Ωμέγα", "--length", "3"],
             ["train", "--resume", "--out", run, "--steps", "4"],
-            ["evaluate", run, "--dynamic", "--cache"],
+            ["evaluate", run, "--dynamic", "--cache", "--counts"],
             ["score", run, text],
             ["export", run, file],
             ["info", file],

@@ -24,6 +24,8 @@ from charlm.text.tokenizers.stream import TokenStream
 FREE_FLOOR_MASS = 2.0**-16
 SPELLING_FLOOR_MASS = 2.0**-4
 
+_COLUMN = 1024  # tokens, of a text whose states are found side by side
+
 
 def say_nothing(message: str) -> None:
     """Nobody is told."""
@@ -79,20 +81,32 @@ class Grammar:
             current = self.next_state[current, tokens]
         return before, current
 
+    def states(self, ids: npt.NDArray[Any], start: int = 0) -> npt.NDArray[np.uint8]:
+        """(N,) the state before each token of ids (N,), which begin in the state `start`."""
+        if len(self.next_state) == 1 or not len(ids):
+            return np.zeros(len(ids), np.uint8)
+        # Read in columns side by side, each from the state in which it begins.
+        columns = -(-len(ids) // _COLUMN)
+        padded = np.zeros(columns * _COLUMN, np.int64)
+        padded[: len(ids)] = ids
+        starts = [start, *(self.state_before(ids, _COLUMN * n, start) for n in range(1, columns))]
+        before, _ = self.run(np.array(starts), padded.reshape(columns, _COLUMN).T)
+        return before.T.reshape(-1)[: len(ids)]
+
     @cached_property
     def _certain(self) -> npt.NDArray[np.bool_]:
         """(V,) the tokens that lead to one and the same state from every state."""
         return np.asarray((self.next_state == self.next_state[0]).all(axis=0))
 
-    def state_before(self, ids: npt.NDArray[Any], position: int) -> int:
-        """The state before ids[position] of a text that begins in the free state.
+    def state_before(self, ids: npt.NDArray[Any], position: int, start: int = 0) -> int:
+        """The state before ids[position] of a text that begins in the state `start`.
 
         Goes back only to the last token after which the state is certain.
         """
         back = position
         while back > 0 and not self._certain[ids[back - 1]]:
             back -= 1
-        state = int(self.next_state[0, ids[back - 1]]) if back > 0 else 0
+        state = int(self.next_state[0, ids[back - 1]]) if back > 0 else start
         for token in ids[back:position]:
             state = int(self.next_state[state, token])
         return state

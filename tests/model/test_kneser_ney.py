@@ -1,0 +1,224 @@
+"""Counts of n-grams, against the equations in plain dictionaries; mixtures against brute force."""
+
+import math
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from evaluation.models import tokenizer_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.texts import english
+
+from charlm.model.count_mixture import CountMixture
+from charlm.model.kneser_ney import KINDS, KneserNey, discounts_of
+
+DOCUMENTS = [english(3, seed=2) + "聞é聞", "x", english(2, seed=3), "聞"]
+OTHER = [english(1, seed=4) + "聞é聲", "zy聞"]
+
+
+class ByHand:
+    """Every count in a dictionary, by the tuple of a state and of what is before."""
+
+    def __init__(self, grammar, boundary, documents, order):
+        self.grammar, self.boundary, self.order = grammar, boundary, order
+        raw = defaultdict(lambda: defaultdict(int))
+        preceded = defaultdict(lambda: defaultdict(set))
+        begins = defaultdict(lambda: defaultdict(int))
+        for ids in documents:
+            for t, token in enumerate(ids):
+                state, before = self.at(ids, t)
+                for k in range(min(order - 1, len(before)) + 1):
+                    h = (state, *before[len(before) - k :])
+                    raw[h][token] += 1
+                    if k == len(before):
+                        begins[h][token] += 1
+                    else:
+                        preceded[h][token].add(before[len(before) - k - 1])
+        self.c = {}
+        for h, followers in raw.items():
+            if len(h) == order:
+                self.c[h] = dict(followers)
+                continue
+            self.c[h] = {v: len(preceded[h][v]) + begins[h][v] for v in followers}
+        self.D = {}
+        for k in range(1, order + 1):
+            counts = [n for h, f in self.c.items() if len(h) == k for n in f.values()]
+            self.D[k] = self.discounts(counts)
+
+    def at(self, ids, t):
+        state = 0
+        for token in ids[:t]:
+            state = int(self.grammar.next_state[state, token])
+        return state, (self.boundary, *ids[:t])
+
+    @staticmethod
+    def discounts(counts):
+        n = [sum(c == i for c in counts) for i in range(5)]
+        found = [0.0]
+        for i in (1, 2, 3):
+            if n[1] and n[2] and n[i]:
+                Y = n[1] / (n[1] + 2 * n[2])
+                found.append(min(max(i - (i + 1) * Y * n[i + 1] / n[i], 0.05), i - 0.05))
+            else:
+                found.append(max(found[-1], 0.5))
+        return found
+
+    def p(self, ids, t):
+        """(V,) and the kind."""
+        state, before = self.at(ids, t)
+        legal = self.grammar.legal[state]
+        p, kind = legal / legal.sum(), 0
+        for k in range(min(self.order - 1, len(before)) + 1):
+            followers = self.c.get((state, *before[len(before) - k :]))
+            if followers is None:
+                break
+            D, total = self.D[k + 1], sum(followers.values())
+            p = p * sum(D[min(c, 3)] for c in followers.values()) / total
+            for v, c in followers.items():
+                p[v] += (c - D[min(c, 3)]) / total
+            size = min(int(math.log2(total)), KINDS // 2 - 1)
+            kind = 1 + k * KINDS + 2 * size + (len(followers) > 1)
+        return p, kind
+
+
+def text_of(tokenizer, documents):
+    parts = [tokenizer.encode(document) for document in documents]
+    return np.concatenate(parts), np.cumsum([0, *map(len, parts[:-1])])
+
+
+def counted(tokenizer, order, documents=DOCUMENTS):
+    ids, begins = text_of(tokenizer, documents)
+    grammar = tokenizer.grammar
+    about = ids, grammar.states(ids), begins, grammar.legal, tokenizer.boundary_id
+    return KneserNey.count(*about, order)
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "word"])
+@pytest.mark.parametrize("order", [1, 2, 3, 6])
+def test_it_is_the_equations(kind, order):
+    tokenizer = tokenizer_of(kind)
+    parts = [tokenizer.encode(document).tolist() for document in DOCUMENTS]
+    hand = ByHand(tokenizer.grammar, tokenizer.boundary_id, parts, order)
+    counts = counted(tokenizer, order)
+    assert counts.order == order
+    for document in OTHER:
+        ids = tokenizer.encode(document)
+        states = tokenizer.grammar.states(ids)
+        p, kinds = counts.chances(ids, states, np.array([tokenizer.boundary_id]))
+        for t in range(0, len(ids), 3):
+            wanted, wanted_kind = hand.p(ids.tolist(), t)
+            assert p[t] == pytest.approx(wanted[ids[t]], rel=1e-5)
+            assert kinds[t] == wanted_kind < counts.kinds
+            before = np.array([tokenizer.boundary_id, *ids[:t]])
+            whole, of_kind = counts.distribution(before, int(states[t]))
+            np.testing.assert_allclose(whole, wanted, rtol=1e-5)
+            assert of_kind == wanted_kind
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "word"])
+def test_what_is_legal_has_all_of_it_wherever_one_is(kind):
+    tokenizer = tokenizer_of(kind)
+    counts = counted(tokenizer, 4)
+    ids, _ = text_of(tokenizer, OTHER)
+    for t, state in enumerate(tokenizer.grammar.states(ids)):
+        p, _ = counts.distribution(np.array([tokenizer.boundary_id, *ids[:t]]), int(state))
+        assert p.sum() == pytest.approx(1, rel=1e-5)
+        assert (p[tokenizer.grammar.legal[state]] > 0).all()
+        assert not p[~tokenizer.grammar.legal[state]].any()
+
+
+@given(st.data())
+@settings(max_examples=30)
+def test_a_text_costs_the_same_in_any_parts(data):
+    tokenizer = tokenizer_of()
+    counts = counted(tokenizer, 4)
+    ids = tokenizer.encode(OTHER[0])
+    states, boundary = tokenizer.grammar.states(ids), np.array([tokenizer.boundary_id])
+    whole = counts.chances(ids, states, boundary)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(ids) - 1), max_size=6)))
+    for a, b in pairwise([0, *cuts, len(ids)]):
+        before = np.concatenate([boundary, ids])[: a + 1]
+        kept = data.draw(st.integers(3, max(3, len(before))))
+        part = counts.chances(ids[a:b], states[a:b], before[-kept:])
+        for one, other in zip(part, whole, strict=True):
+            np.testing.assert_allclose(one, other[a:b])
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=60))
+def test_discounts_leave_something_and_take_no_more_than_there_is(counts):
+    D = discounts_of(np.array(counts))
+    np.testing.assert_allclose(D, ByHand.discounts(counts))
+    assert D[0] == 0 and all(0 < d < i for i, d in enumerate(D) if i)
+
+
+def test_states_are_those_read_one_by_one():
+    tokenizer = tokenizer_of()
+    ids = tokenizer.encode("a聞b聲聲c" * 700)
+    grammar = tokenizer.grammar
+    wanted, _ = grammar.run(np.zeros(1), ids[:, None])
+    np.testing.assert_array_equal(grammar.states(ids), wanted[:, 0])
+    assert len(set(wanted[:, 0].tolist())) > 1
+    for cut in (1, 2, 3):
+        rest = grammar.states(ids[cut:], int(wanted[cut, 0]))
+        np.testing.assert_array_equal(rest, wanted[cut:, 0])
+
+
+def cost(counts, weights, nats, chances, kinds):
+    w = weights[kinds]
+    return -np.log((1 - w) * np.exp(-nats) + w * chances).sum()
+
+
+def test_the_weights_are_those_of_the_least_cost():
+    """But for caution: kinds that were met often, against a search by steps of a hundredth."""
+    tokenizer = tokenizer_of()
+    counts = counted(tokenizer, 3)
+    draws = np.random.default_rng(1)
+    kinds = draws.integers(0, 3, 6000)
+    nats, chances = draws.gamma(1.0, 1.0, 6000), np.exp(-draws.gamma(1.0, 1.0, 6000))
+    chances[kinds == 1] **= 4  # counts that know little there
+    found = CountMixture.learned(counts, nats, chances, kinds)
+    for kind in range(3):
+        here = kinds == kind
+        tried = {
+            w: cost(counts, np.full(counts.kinds, w), nats[here], chances[here], kinds[here])
+            for w in np.arange(0.01, 1, 0.01)
+        }
+        assert found.weights[kind] == pytest.approx(min(tried, key=tried.__getitem__), abs=0.02)
+    assert found.weights[1] < found.weights[0] - 0.2
+    # A kind that was never met has what all have together.
+    assert found.weights[5] == pytest.approx(
+        np.average(found.weights[:3], weights=[1] * 3), abs=0.1
+    )
+
+
+@pytest.mark.parametrize("nats", [0.0, 1e-9, 700.0, 1e5])
+def test_no_network_is_too_sure(nats):
+    tokenizer = tokenizer_of()
+    counts = counted(tokenizer, 3)
+    ids = tokenizer.encode(OTHER[0])
+    states, before = tokenizer.grammar.states(ids), np.array([tokenizer.boundary_id])
+    chances, kinds = counts.chances(ids, states, before)
+    mixture = CountMixture.learned(counts, np.full(len(ids), nats), chances, kinds)
+    assert ((mixture.weights > 0) & (mixture.weights < 1)).all()
+    assert np.isfinite(mixture.nats(np.full(len(ids), nats), ids, states, before)).all()
+
+
+def test_a_mixture_is_the_weighted_sum():
+    tokenizer = tokenizer_of()
+    counts = counted(tokenizer, 3)
+    weights = np.linspace(0.1, 0.9, counts.kinds)
+    mixture = CountMixture(counts, weights)
+    ids = tokenizer.encode(OTHER[0])
+    states, before = tokenizer.grammar.states(ids), np.array([tokenizer.boundary_id])
+    chances, kinds = counts.chances(ids, states, before)
+    nats = np.random.default_rng(2).gamma(1.0, 1.0, len(ids))
+    wanted = (1 - weights[kinds]) * np.exp(-nats) + weights[kinds] * chances
+    np.testing.assert_allclose(np.exp(-mixture.nats(nats, ids, states, before)), wanted)
+    expected = np.where(tokenizer.grammar.legal[0], 0.0, -np.inf)
+    expected -= np.log(np.exp(expected).sum())
+    whole = np.exp(mixture.log_probabilities(expected, before, 0))
+    p, kind = counts.distribution(before, 0)
+    w = weights[kind]
+    np.testing.assert_allclose(whole, (1 - w) * np.exp(expected) + w * p)
