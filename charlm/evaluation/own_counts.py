@@ -57,7 +57,9 @@ def own_mixture(
     nats = np.concatenate([reading.nats for _, reading in reader.read(ids, pieces)])
     spans = CountedText(grammar, boundary_id, ids, documents).spans(0, len(ids))
     chances, kinds = zip(*(counts.chances(*span) for span in spans), strict=True)
-    return CountMixture.learned(counts, nats, np.concatenate(chances), np.concatenate(kinds))
+    return CountMixture.learned(
+        counts, nats, np.concatenate(chances, axis=1), np.concatenate(kinds)
+    )
 
 
 def order_of(settings: CountSettings, tokenizer: Tokenizer) -> int:

@@ -10,6 +10,10 @@ is how often h v was read, where h is the longest that is counted or begins a do
 many different tokens were read before it; c(h) is its sum over v, N_i(h) how many v have a c(h v)
 of i (3: or more), n_i how many pairs do. Of an h that was never read, p_k is p_(k-1).
 
+Beside p stands what the longest known h says by itself, without those that are shorter:
+
+    followers(v | h) = max(c(h v) - D(c(h v)), 0) / c(h) / (1 - left(h))
+
 The state of the spelling automaton (`text.tokenizers.base.Grammar`) belongs to h, and p_0 is the
 same for every token that is legal in it: so the chances of the legal tokens add up to 1.
 """
@@ -99,14 +103,17 @@ class KneserNey:
         return cls(legal, contexts[::-1])
 
     def chances(self, tokens: Ints, states: Ints, before: Ints) -> tuple[Floats, Ints]:
-        """p (T,), float64, of tokens (T,) in the automaton's states (T,), and the kind of the
-        longest known h of each; `before` holds what stands before them in their document, the
-        boundary token first: all of it, or the last `order` - 1."""
+        """p and `followers` (2, T), float64, of tokens (T,) in the automaton's states (T,), and the
+        kind (T,) of the longest known h of each.
+
+        `before` holds what stands before them in their document, the boundary token first: all of
+        it, or the last `order` - 1.
+        """
         history = before[len(before) - min(len(before), self.order - 1) :]
         stream = np.concatenate([history, tokens]).astype(np.int64)
         here = slice(len(history), None)
         p = 1.0 / self._how_many[states]
-        kinds = np.zeros(len(tokens), np.int64)
+        followers, kinds = p, np.zeros(len(tokens), np.int64)
         V = self._legal.shape[1]
         room = np.arange(len(history), len(stream))
         for length, (contexts, hashes) in enumerate(
@@ -118,16 +125,19 @@ class KneserNey:
                 break
             pair, seen = _find(contexts.keys, number * V + tokens)
             share = np.where(seen, contexts.shares[pair], 0)
-            p = np.where(known, share + contexts.left[number] * p, p)
+            left = contexts.left[number]
+            p = np.where(known, share + left * p, p)
+            followers = np.where(known, share / (1 - left), followers)
             kinds = np.where(known, length * KINDS + contexts.kinds[number] + 1, kinds)
-        return p, kinds
+        return np.stack([p, followers]), kinds
 
     def distribution(self, before: Ints, state: int) -> tuple[Floats, int]:
-        """p (V,) of what comes next, and the kind of the longest known h; as `chances`."""
+        """p and `followers` (2, V) of what comes next, and the kind of the longest known h; as
+        `chances`."""
         history = before[len(before) - min(len(before), self.order - 1) :].astype(np.int64)
         stream = np.append(history, 0)  # whatever comes, it is not part of its h
         p = self._legal[state] / self._how_many[state]
-        V, kind = len(p), 0
+        followers, V, kind = p, len(p), 0
         for length, (contexts, hashes) in enumerate(
             zip(self._contexts, self._hashing.rising(stream), strict=False)
         ):
@@ -136,10 +146,12 @@ class KneserNey:
                 break
             n = int(number[0])
             begin, end = np.searchsorted(contexts.keys, [n * V, (n + 1) * V])
-            p = p * contexts.left[n]
-            p[contexts.keys[begin:end] - n * V] += contexts.shares[begin:end]
+            share = np.zeros(V)
+            share[contexts.keys[begin:end] - n * V] = contexts.shares[begin:end]
+            p = share + contexts.left[n] * p
+            followers = share / (1 - contexts.left[n])
             kind = length * KINDS + int(contexts.kinds[n]) + 1
-        return p, kind
+        return np.stack([p, followers]), kind
 
 
 class _Hashing:

@@ -27,7 +27,7 @@ def mixture_of(tokenizer, order=4):
     grammar = tokenizer.grammar
     about = grammar.states(text.ids), text.documents, grammar.legal, tokenizer.boundary_id
     counts = KneserNey.count(text.ids, *about, order)
-    return CountMixture(counts, np.linspace(0.2, 0.8, counts.kinds))
+    return CountMixture(counts, np.random.default_rng(3).dirichlet([1, 1, 1], counts.kinds).T)
 
 
 def by_hand(mixture, tokenizer, model, ids):
@@ -38,8 +38,8 @@ def by_hand(mixture, tokenizer, model, ids):
     for t, token in enumerate(ids):
         before = np.array([tokenizer.boundary_id, *ids[:t]])
         p, kind = mixture.counts.distribution(before, int(states[t]))
-        w = mixture.weights[kind]
-        found.append(-np.log((1 - w) * np.exp(-static[t]) + w * p[token]))
+        says = [np.exp(-static[t]), *p[:, token]]
+        found.append(-np.log(mixture.weights[:, kind] @ says))
     return np.array(found)
 
 

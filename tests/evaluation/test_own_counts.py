@@ -37,7 +37,7 @@ def test_it_is_the_training_text_that_is_counted(tiny_run):
     wanted = KneserNey.count(part.ids, *about, 3)
     same(found.counts, wanted, tokenizer)
     assert f"up to 3 of {len(part.ids):,} tokens (" in said[0]
-    assert found.weights.min() > 0.9  # after sixty steps the counts know more, whatever comes
+    assert found.weights[0].max() < 0.1  # after sixty steps the counts know more, whatever comes
 
 
 def test_a_model_is_counted_once_for_each_order(tiny_run):
