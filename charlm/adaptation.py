@@ -75,7 +75,7 @@ class CountSettings:
     counts_order: Annotated[
         int,
         Setting(
-            "n-grams up to so many tokens; auto: 12 of characters and bytes, 5 of words and pieces",
+            "so many tokens at most; auto: 12 of characters and bytes, 7 of pieces, 5 of words",
             least=1,
             most=32,
             auto=True,

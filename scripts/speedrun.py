@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "scripts" / "RECORDS.md"
 WINDOW = 256
 _TOLERANCE = 1.01
+BESIDE = ("dynamic", "cache", "counts")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def race(
     training = ["train", *course.training, *budget, *options, "--out", str(run), "--force", "-q"]
     summary = charlm(training, cores)
     saved = (run / "checkpoints" / "last" / "manifest.json").stat().st_mtime
-    adapting = ["--dynamic", "--cache"] if adapt else []
+    adapting = [f"--{way}" for way in BESIDE] if adapt else []
     stateful = {
         part: charlm(["evaluate", str(run), str(path), *adapting], cores)
         for part, path in course.measured.items()
@@ -96,7 +97,7 @@ def row_of(name: str, results: list[Result], about: str, machine: str) -> Row:
 
     valid = [result.stateful["valid"] for result in results]
     more = []
-    for way in ("dynamic", "cache"):
+    for way in BESIDE:
         if way in valid[0]:
             more.append(f"{way} {shown([each[way]['nats_per_token'] for each in valid])}")
     if "limit" in valid[0]:
@@ -105,7 +106,7 @@ def row_of(name: str, results: list[Result], about: str, machine: str) -> Row:
     if "test" in results[0].stateful:
         tests = [result.stateful["test"] for result in results]
         found = {"test perplexity": tests}
-        found |= {way: [t[way] for t in tests] for way in ("dynamic", "cache") if way in tests[0]}
+        found |= {way: [t[way] for t in tests] for way in BESIDE if way in tests[0]}
         for what, figures in found.items():
             mean = sum(each["perplexity"] for each in figures) / len(figures)
             more.append(f"{what} {mean:.1f}")
@@ -149,7 +150,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="where public corpora are")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--adapt", action="store_true", help="dynamic evaluation and cache beside")
+    parser.add_argument(
+        "--adapt", action="store_true", help="dynamic evaluation, cache and counts beside"
+    )
     parser.add_argument("--out", type=Path, help="keep the runs in this folder")
     parser.add_argument("--record", metavar="TEXT", help="append to RECORDS.md: what changed")
     parser.add_argument("--minutes", type=float, help="another budget, to try; no record")

@@ -21,8 +21,7 @@ from charlm.text.tokenizers.base import Grammar, Tokenizer
 
 MOST_COUNTED = 1 << 23  # tokens: some hundred bytes of memory for each
 MOST_WEIGHED = 1 << 15  # tokens, which the network has to read
-_LETTERS = ("char", "byte")  # tokenizers of which a token is a letter, or less
-_ORDER_OF_LETTERS, _ORDER_OF_WORDS = 12, 5
+_ORDERS = {"char": 12, "byte": 12, "bpe": 7, "unigram": 7, "word": 5}  # scripts/LOG.md
 
 
 def own_mixture(
@@ -66,7 +65,7 @@ def order_of(settings: CountSettings, tokenizer: Tokenizer) -> int:
     """The longest n-grams: what is asked for, or what is usual with such tokens."""
     if settings.counts_order != AUTO:
         return settings.counts_order
-    return _ORDER_OF_LETTERS if tokenizer.kind in _LETTERS else _ORDER_OF_WORDS
+    return _ORDERS[tokenizer.kind]
 
 
 def _some_of(part: Part, most: int, grammar: Grammar) -> tuple[np.ndarray, np.ndarray]:

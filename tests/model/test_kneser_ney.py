@@ -169,7 +169,7 @@ def test_states_are_those_read_one_by_one():
 
 
 def test_the_weights_are_those_of_the_least_cost():
-    """But for caution: of kinds that were met often, against all weights in steps of a twentieth."""
+    """But for caution: kinds that were met often, against all weights in steps of 0.05."""
     counts = counted(tokenizer_of(), 3)
     draws = np.random.default_rng(1)
     kinds = draws.integers(0, 3, 6000)
