@@ -10,6 +10,7 @@ from charlm.evaluation import own_counts
 from charlm.evaluation.own_counts import _some_of, order_of
 from charlm.evaluation.own_text import own_part
 from charlm.model.kneser_ney import KneserNey
+from charlm.registry import TOKENIZERS
 from charlm.text.counts import TextCounts
 from charlm.text.part_files import Part
 from evaluation.models import Text, tokenizer_of
@@ -76,7 +77,8 @@ def test_a_stretch_begins_where_a_character_does(most):
         assert document.tobytes() in whole
 
 
-@pytest.mark.parametrize(("kind", "order"), [("char", 12), ("byte", 12), ("word", 5)])
+@pytest.mark.parametrize(("kind", "order"), [("char", 12), ("byte", 12), ("bpe", 7), ("word", 5)])
 def test_the_usual_order_is_that_of_letters_or_of_words(kind, order):
+    assert set(own_counts._ORDERS) == set(TOKENIZERS)
     assert order_of(CountSettings(), tokenizer_of(kind)) == order
     assert order_of(CountSettings(counts_order=7), tokenizer_of(kind)) == 7
