@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,19 @@ def test_counts_need_the_texts_of_the_run(tiny_run: Path, text: Path, tmp_path: 
     assert call("train", text, "--out", tmp_path / "run", *options).code == 0
     refused = call("evaluate", tmp_path / "run", text, "--counts")
     assert refused.code == 3 and "no valid text on which to choose" in refused.err
+
+
+@pytest.mark.parametrize("fraction", ["0.1", "0"])
+def test_what_is_proposed_after_training_runs(text: Path, tmp_path: Path, fraction: str) -> None:
+    options = [*QUICK, "--valid-fraction", fraction, "--steps", "2"]
+    done = call("train", text, "--out", tmp_path / "run", *options)
+    proposed = done.err.split("Next:\n")[1].splitlines()
+    assert [line.split()[1] for line in proposed] == ["generate", "evaluate", "score"]
+    for line in proposed:
+        _, *words = shlex.split(line)
+        again = call(*(str(text) if word == "FILE" else word for word in words))
+        assert again.code == 0 and again.out, line
+    assert ("--counts" in proposed[1]) == (fraction != "0")
 
 
 def test_temperature_holds_for_windows(tiny_run: Path, text: Path) -> None:
