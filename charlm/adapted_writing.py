@@ -41,15 +41,17 @@ def adapted_pieces(
         from charlm.evaluation.device import put_to_work
 
         put_to_work(model.language_model)
-        mixture = model.mixture(beside.counts, say)
+        mixture = model.own_counts(beside.counts, say).mixture(model.language_model)
 
     def decoder_with(weights: Weights) -> StepDecoder:
         decoder: StepDecoder
-        if cache is None:
-            decoder = decoder_in(settings.precision, model.config, weights, say)
-        else:
+        if cache is not None:
             plain = decoder_of(model.config, weights)
             decoder = CachedDecoder(plain, model.tokenizer.grammar, cache)
+        elif weights is model.stored.weights:
+            decoder = model.decoder(settings.precision, say)
+        else:
+            decoder = decoder_in(settings.precision, model.config, weights, say)
         if mixture is None:
             return decoder
         return CountedDecoder(decoder, model.tokenizer.grammar, mixture)

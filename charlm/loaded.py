@@ -1,4 +1,4 @@
-"""A trained model, ready to write, measure and score. Writing imports no torch."""
+"""A trained model, ready to write, measure and score. Writing by it alone imports no torch."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from charlm.evaluation.looking import Look
+    from charlm.evaluation.own_counts import OwnCounts
     from charlm.evaluation.scoring import LineScorer, ScoredLine
-    from charlm.model.count_mixture import CountMixture
     from charlm.model.language_model import LanguageModel
 
 _LINES, _LINE_CHARACTERS = 2048, 1 << 17  # scored at once
@@ -42,7 +42,7 @@ class Model(StoredNetwork):
     def __init__(self, stored: StoredModel) -> None:
         super().__init__(stored)
         self._decoders: dict[str, StepDecoder] = {}
-        self._mixtures: dict[CountSettings, CountMixture] = {}
+        self._own_counts: OwnCounts | None = None
 
     def decoder(self, precision: str = "auto", say: Callable[[str], None] = _ignore) -> StepDecoder:
         """Steps token by token, without torch; the precision as in `generation.settings`."""
@@ -174,9 +174,9 @@ class Model(StoredNetwork):
                 )
             else:
                 part = held_out_part(self.stored, direction, say)
-            mixture = partial(self.mixture, say=say)
+            counts_of = partial(self.own_counts, say=say)
             about = self.stored, self.tokenizer, direction, model, part
-            measurement = Measurement(*about, mixture, say)
+            measurement = Measurement(*about, counts_of, say)
             return measurement.figures(wanted, how.get("threads", "auto") == "auto")
 
     def score(
@@ -194,7 +194,7 @@ class Model(StoredNetwork):
 
         `dynamic`, `cache`: as of `evaluate`; each line's `adapted` holds its bits by a model that
         has learned from the lines before it, so that their order matters. `counts`: `adapted` holds
-        its bits with counts mixed in too. `how`: precision, threads, device, kernel.
+        the model's own bits with counts mixed in too. `how`: precision, threads, device, kernel.
         DataError: an empty line without a line break, which has no token; a lone surrogate.
         """
         scorer = self._scorer(carry_state, Beside.chosen(dynamic, cache, counts), say, **how)
@@ -256,18 +256,17 @@ class Model(StoredNetwork):
             training_ids(self.stored, direction) if beside.dynamic else None,
             say,
         )
-        mixture = self.mixture(beside.counts, say) if beside.counts else None
+        mixture = self.own_counts(beside.counts, say).mixture(model) if beside.counts else None
         return LineScorer(model, self.tokenizer, carry_state, direction, adapting, mixture)
 
-    def mixture(self, settings: CountSettings, say: Callable[[str], None]) -> "CountMixture":
-        """This model and the counts of its own training text; DataError where that is not there."""
-        if settings not in self._mixtures:
-            from charlm.evaluation.own_counts import own_mixture
+    def own_counts(self, settings: CountSettings, say: Callable[[str], None]) -> "OwnCounts":
+        """Those of the training text, kept until others are wanted; DataError: it is not there."""
+        if self._own_counts is None or self._own_counts.settings != settings:
+            from charlm.evaluation.own_counts import OwnCounts
 
-            direction = self.config.model.direction
-            about = self.stored, self.tokenizer, direction, self.language_model
-            self._mixtures[settings] = own_mixture(*about, settings, say)
-        return self._mixtures[settings]
+            about = self.stored, self.tokenizer, self.config.model.direction, settings
+            self._own_counts = OwnCounts(*about, say)
+        return self._own_counts
 
     def look(
         self,

@@ -18,6 +18,7 @@ from charlm.errors import UsageError
 from charlm.evaluation.figures import Figures
 from charlm.evaluation.measure import measure, measure_counted, measure_windows
 from charlm.evaluation.measure_adapting import measure_cached, measure_dynamic
+from charlm.evaluation.own_counts import OwnCounts
 from charlm.evaluation.own_text import part_to_choose_on, training_ids
 from charlm.evaluation.tuning import TOKENS, Tuning
 from charlm.model.count_mixture import CountMixture
@@ -77,23 +78,23 @@ class Measurement:
         direction: str,
         model: LanguageModel,
         part: Part,
-        mixture: Callable[[CountSettings], CountMixture],
+        own_counts: Callable[[CountSettings], OwnCounts],
         say: Callable[[str], None],
     ) -> None:
         self.stored, self.direction, self.part, self.say = stored, direction, part, say
-        self.model, self.tokenizer, self._mixture = model, tokenizer, mixture
+        self.model, self.tokenizer, self._own_counts = model, tokenizer, own_counts
         self._about = model, tokenizer, part.ids, part.documents, part.counts
 
     def figures(self, wanted: Wanted, one_thread: bool) -> dict[str, Any]:
         """The keys of `charlm evaluate --json`; one_thread: for what reads as one stream."""
         ways = wanted.beside
-        counted = self._mixture(ways.counts) if ways.counts else None
-        if counted is None:
-            found = self._static(wanted, 1.0)
-        else:
+        counted: list[CountMixture] = []
+        if ways.counts:
+            counted = self._own_counts(ways.counts).mixtures(self.model, self.part.ids)
             static, mixed = measure_counted(*self._about, counted)
-            found = self._keys(static)
-            found["counts"] = self._keys(mixed)
+            found = self._keys(static) | {"counts": self._keys(mixed)}
+        else:
+            found = self._static(wanted, 1.0)
         if wanted.temperature is not None:
             temperature = wanted.temperature
             if temperature == AUTO:
@@ -116,7 +117,7 @@ class Measurement:
         return measure_windows(*self._about, *how, temperature=temperature).as_dict()
 
     def _dynamic(
-        self, settings: DynamicSettings, tune: bool, counted: CountMixture | None
+        self, settings: DynamicSettings, tune: bool, counted: Sequence[CountMixture]
     ) -> dict[str, Any]:
         if tune:
             settings = self._tuning().dynamic(settings)
@@ -126,7 +127,7 @@ class Measurement:
         return self._with_counts(found) | chosen
 
     def _cached(
-        self, settings: CacheSettings, tune: bool, counted: CountMixture | None
+        self, settings: CacheSettings, tune: bool, counted: Sequence[CountMixture]
     ) -> dict[str, Any]:
         if tune:
             settings = self._tuning().cache(settings)

@@ -203,5 +203,6 @@ def _show_summary(context: Context, summary: Mapping[str, Any]) -> None:
     name = shlex.quote(visible(str(run)))
     context.messages.say(
         f"Next:\n  charlm generate {name} --length 400\n"
-        f"  charlm evaluate {name} {'--counts' if evaluated else 'FILE'}\n  charlm score {name} FILE"
+        f"  charlm evaluate {name} {'--counts' if evaluated else 'FILE'}\n"
+        f"  charlm score {name} FILE"
     )

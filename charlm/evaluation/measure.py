@@ -1,6 +1,6 @@
 """What a model charges for a whole text, as one stream a document or in windows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -40,15 +40,16 @@ def measure_counted(
     ids: np.ndarray,
     documents: np.ndarray,
     counts: TextCounts,
-    mixture: CountMixture,
+    mixtures: Sequence[CountMixture],
     check: Callable[[], None] = lambda: None,
 ) -> tuple[Figures, Figures]:
-    """As `measure`, and the same of the mixture with counts, in one reading."""
+    """As `measure`, and the same of the mixture with counts, in one reading; mixtures: as of
+    `CountedText.mixed`."""
     text = CountedText(tokenizer.grammar, tokenizer.boundary_id, ids, documents)
     static = mixed = 0.0
     for piece, reading in _whole_text(model, tokenizer, ids, documents, check):
         static += float(reading.nats.sum())
-        mixed += float(text.mixed(mixture, piece.begin, reading.nats).sum())
+        mixed += float(text.mixed(mixtures, piece.begin, reading.nats).sum())
     about = len(ids), counts, tokenizer.count_unknown(ids)
     return Figures(static, *about), Figures(mixed, *about)
 

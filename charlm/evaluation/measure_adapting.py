@@ -1,11 +1,11 @@
 """What a model charges for a text to which it adapts on the way, and how fast that goes.
 
-With a mixture with counts there are two figures: that of the adapting model, and that of the
-mixture of it with the counts.
+With mixtures with counts (as of `CountedText.mixed`) there are two figures: that of the adapting
+model, and that of the mixture of it with the counts.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def measure_dynamic(
     settings: DynamicSettings,
     training_ids: np.ndarray | None,
     say: Say,
-    mixture: CountMixture | None = None,
+    mixtures: Sequence[CountMixture] = (),
 ) -> list[Figures]:
     """Every token of ids (N,) once, by dynamic evaluation; the model is left as it was.
 
@@ -37,7 +37,7 @@ def measure_dynamic(
     """
     with learning(model, tokenizer, settings, training_ids, say) as evaluation:
         parts = _timed("Dynamic evaluation", evaluation.read(ids, documents), len(ids), say)
-        return _summed(parts, tokenizer, ids, documents, counts, mixture)
+        return _summed(parts, tokenizer, ids, documents, counts, mixtures)
 
 
 def measure_cached(
@@ -48,12 +48,12 @@ def measure_cached(
     counts: TextCounts,
     settings: CacheSettings,
     say: Say,
-    mixture: CountMixture | None = None,
+    mixtures: Sequence[CountMixture] = (),
 ) -> list[Figures]:
     """Every token of ids (N,) once, with a neural cache beside the model."""
     found = CachedReading(model, tokenizer, settings).read(ids, documents)
     parts = _timed("Neural cache", found, len(ids), say)
-    return _summed(parts, tokenizer, ids, documents, counts, mixture)
+    return _summed(parts, tokenizer, ids, documents, counts, mixtures)
 
 
 def _summed(
@@ -62,23 +62,28 @@ def _summed(
     ids: np.ndarray,
     documents: np.ndarray,
     counts: TextCounts,
-    mixture: CountMixture | None,
+    mixtures: Sequence[CountMixture],
 ) -> list[Figures]:
     text = CountedText(tokenizer.grammar, tokenizer.boundary_id, ids, documents)
-    nats, place = [0.0] * (2 if mixture else 1), 0
+    nats, place = [0.0] * (2 if mixtures else 1), 0
     for part in parts:
         nats[0] += float(part.sum())
-        if mixture:
-            nats[1] += float(text.mixed(mixture, place, part).sum())
+        if mixtures:
+            nats[1] += float(text.mixed(mixtures, place, part).sum())
         place += len(part)
     unknown = tokenizer.count_unknown(ids)
     return [Figures(each, len(ids), counts, unknown) for each in nats]
 
 
 def _timed(what: str, parts: Iterator[np.ndarray], tokens: int, say: Say) -> Iterator[np.ndarray]:
-    begin = time.monotonic()
-    yield from parts
-    seconds = time.monotonic() - begin
+    seconds = 0.0
+    while True:
+        begin = time.monotonic()
+        part = next(parts, None)
+        seconds += time.monotonic() - begin
+        if part is None:
+            break
+        yield part
     say(
         f"{what}: {tokens:,} tokens in {seconds:.1f} s, {tokens / max(seconds, 1e-9):,.0f} a second"
     )

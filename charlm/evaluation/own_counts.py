@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from charlm.adaptation import CountSettings
 from charlm.evaluation.counted_text import CountedText
-from charlm.evaluation.own_text import own_part
+from charlm.evaluation.own_text import own_parts
 from charlm.evaluation.pieces import document_pieces
 from charlm.evaluation.token_nats import TokenReader, piece_length
 from charlm.model.count_mixture import CountMixture
@@ -15,50 +16,77 @@ from charlm.model.kneser_ney import KneserNey
 from charlm.model.language_model import LanguageModel
 from charlm.runs.export import StoredModel
 from charlm.settings import AUTO
-from charlm.text.part_files import Part
 from charlm.text.passages import stretches
 from charlm.text.tokenizers.base import Grammar, Tokenizer
 
-MOST_COUNTED = 1 << 23  # tokens: some hundred bytes of memory for each
+MOST_COUNTED = 100_000_000  # n-grams of all lengths: up to 25 bytes of memory for each
 MOST_WEIGHED = 1 << 15  # tokens, which the network has to read
-_ORDERS = {"char": 12, "byte": 12, "bpe": 7, "unigram": 7, "word": 5}  # scripts/LOG.md
+_ORDERS = {"char": 12, "byte": 12, "bpe": 7, "unigram": 7, "word": 5}  # LOG, "Counts beside"
 
 
-def own_mixture(
-    stored: StoredModel,
-    tokenizer: Tokenizer,
-    direction: str,
-    model: LanguageModel,
-    settings: CountSettings,
-    say: Callable[[str], None],
-) -> CountMixture:
-    """The counts of what `model` was trained on, with weights by its validation text.
+class OwnCounts:
+    """The counts of what a run was trained on, and weights by its validation text.
 
     DataError: one of these texts is not there.
     """
-    train = own_part(stored, direction, "train", "to count")
-    valid = own_part(stored, direction, "valid", "on which to choose the weights of counts")
-    grammar, boundary_id = tokenizer.grammar, tokenizer.boundary_id
-    begin = time.monotonic()
-    ids, documents = _some_of(train, MOST_COUNTED, grammar)
-    order = order_of(settings, tokenizer)
-    about = ids, grammar.states(ids), documents, grammar.legal, boundary_id
-    counts = KneserNey.count(*about, order)
-    some = "" if len(ids) == len(train.ids) else f" of {len(train.ids):,}, spread over the text"
-    say(
-        f"Counts: n-grams of up to {counts.order} of {len(ids):,} tokens{some} "
-        f"({time.monotonic() - begin:.1f} s); weights by {min(len(valid.ids), MOST_WEIGHED):,} "
-        "tokens of the run's own valid text."
-    )
-    ids, documents = _some_of(valid, MOST_WEIGHED, grammar)
-    reader = TokenReader(model, grammar)
-    pieces = document_pieces(ids, documents, boundary_id, grammar, piece_length(len(ids)))
-    nats = np.concatenate([reading.nats for _, reading in reader.read(ids, pieces)])
-    spans = CountedText(grammar, boundary_id, ids, documents).spans(0, len(ids))
-    chances, kinds = zip(*(counts.chances(*span) for span in spans), strict=True)
-    return CountMixture.learned(
-        counts, nats, np.concatenate(chances, axis=1), np.concatenate(kinds)
-    )
+
+    def __init__(
+        self,
+        stored: StoredModel,
+        tokenizer: Tokenizer,
+        direction: str,
+        settings: CountSettings,
+        say: Callable[[str], None],
+    ) -> None:
+        self.settings, self._tokenizer, self._say = settings, tokenizer, say
+        purposes = {"train": "to count", "valid": "on which to choose the weights of counts"}
+        train, self._valid = own_parts(stored, direction, purposes)
+        self._mixtures: dict[torch.dtype, CountMixture] = {}
+        begin, order = time.monotonic(), order_of(settings, tokenizer)
+        grammar = tokenizer.grammar
+        ids, documents = some_of(train.ids, train.documents, MOST_COUNTED // order, grammar)
+        about = ids, grammar.states(ids), documents, grammar.legal, tokenizer.boundary_id
+        self.counts = KneserNey.count(*about, order)
+        some = "" if len(ids) == len(train.ids) else f" of {len(train.ids):,}, all over the text"
+        seconds = time.monotonic() - begin
+        say(f"Counts: n-grams of up to {order} of {len(ids):,} tokens{some} ({seconds:.1f} s).")
+
+    def mixture(self, model: LanguageModel) -> CountMixture:
+        """Of `model`, which was trained on the same text, and the counts."""
+        if model.precision not in self._mixtures:
+            valid = self._valid
+            self._mixtures[model.precision] = self._weighed(model, valid.ids, valid.documents)
+        return self._mixtures[model.precision]
+
+    def mixtures(self, model: LanguageModel, measured: np.ndarray) -> list[CountMixture]:
+        """Those for ids `measured` (N,): one, or, where they are what weights are chosen on, one
+        for each half of them, with the weights of the other."""
+        valid = self._valid
+        if not np.array_equal(valid.ids, measured):
+            return [self.mixture(model)]
+        self._say("This is the text that weights are chosen on: each half has those of the other.")
+        middle = len(measured) // 2
+        halves = (middle, len(measured)), (0, middle)
+        about = valid.ids, valid.documents
+        return [self._weighed(model, *_piece(*about, *half, self._grammar)) for half in halves]
+
+    @property
+    def _grammar(self) -> Grammar:
+        return self._tokenizer.grammar
+
+    def _weighed(
+        self, model: LanguageModel, ids: np.ndarray, documents: np.ndarray
+    ) -> CountMixture:
+        grammar, boundary_id = self._grammar, self._tokenizer.boundary_id
+        ids, documents = some_of(ids, documents, MOST_WEIGHED, grammar)
+        self._say(f"Their weights are by {len(ids):,} tokens of the run's own valid text.")
+        reader = TokenReader(model, grammar)
+        pieces = document_pieces(ids, documents, boundary_id, grammar, piece_length(len(ids)))
+        nats = np.concatenate([reading.nats for _, reading in reader.read(ids, pieces)])
+        spans = CountedText(grammar, boundary_id, ids, documents).spans(0, len(ids))
+        chances, kinds = zip(*(self.counts.chances(*span) for span in spans), strict=True)
+        found = np.concatenate(chances, axis=1), np.concatenate(kinds)
+        return CountMixture.learned(self.counts, nats, *found)
 
 
 def order_of(settings: CountSettings, tokenizer: Tokenizer) -> int:
@@ -68,20 +96,26 @@ def order_of(settings: CountSettings, tokenizer: Tokenizer) -> int:
     return _ORDERS[tokenizer.kind]
 
 
-def _some_of(part: Part, most: int, grammar: Grammar) -> tuple[np.ndarray, np.ndarray]:
-    """The ids and the documents of a part, or of about `most` of its tokens in stretches all over
-    it: what is left of a document then begins one."""
-    spans = stretches(len(part.ids), most)
+def some_of(
+    ids: np.ndarray, documents: np.ndarray, most: int, grammar: Grammar
+) -> tuple[np.ndarray, np.ndarray]:
+    """ids (N,) and where their documents begin; or of about `most` of them, in stretches all over
+    the text: what is left of a document then begins one."""
+    spans = stretches(len(ids), most)
     if len(spans) == 1:
-        return np.asarray(part.ids), part.documents
-    ids, documents, total = [], [], 0
-    for begin, end in spans:
-        # Whole characters: a document begins and ends in the free state.
-        states = grammar.states(part.ids[begin:end], grammar.state_before(part.ids, begin))
-        free = np.flatnonzero(states == 0)
-        begin, end = begin + int(free[0]), begin + int(free[-1])
-        inside = part.documents[(part.documents > begin) & (part.documents < end)]
-        documents += [total, *(inside - begin + total)]
-        ids.append(part.ids[begin:end])
-        total += end - begin
-    return np.concatenate(ids), np.array(documents, np.int64)
+        return ids, documents
+    pieces = [_piece(ids, documents, *span, grammar) for span in spans]
+    begins = np.cumsum([0, *(len(found) for found, _ in pieces)])
+    moved = [inside + begin for (_, inside), begin in zip(pieces, begins, strict=False)]
+    return np.concatenate([found for found, _ in pieces]), np.concatenate(moved)
+
+
+def _piece(
+    ids: np.ndarray, documents: np.ndarray, begin: int, end: int, grammar: Grammar
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens begin ... end-1, without what is left of a character at either end."""
+    states = grammar.states(ids[begin : end + 1], grammar.state_before(ids, begin))
+    free = np.flatnonzero(states == 0)
+    begin, end = begin + int(free[0]), end if end == len(ids) else begin + int(free[-1])
+    inside = documents[(documents > begin) & (documents < end)] - begin
+    return ids[begin:end], np.array([0, *inside], np.int64)

@@ -1,7 +1,7 @@
 """The text that a run was trained and measured on, where its tokens are still there."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
 import numpy as np
@@ -84,19 +84,20 @@ def training_ids(stored: StoredModel, direction: str) -> np.ndarray | None:
         return None
 
 
-def own_part(stored: StoredModel, direction: str, name: str, purpose: str) -> Part:
-    """The run's part `name`, which is needed for a `purpose`; DataError: it is not there."""
+def own_parts(stored: StoredModel, direction: str, purposes: Mapping[str, str]) -> list[Part]:
+    """The run's parts by their names, and what each is needed for; DataError: not all are there."""
     try:
-        return _parts(stored, direction)[name]
+        parts = _parts(stored, direction)
     except RunError as error:
+        (name, purpose), *_ = purposes.items()
         raise DataError(
-            f"the run's own {name} text, {purpose}, is not there: {error.what}",
-            "Use the run that it was trained in.",
+            f"the run's own {name} text, {purpose}, cannot be used: {error.what}",
+            error.hint or "Name the run itself.",
         ) from error
-    except KeyError as error:
-        raise DataError(
-            f"{stored.path} has no {name} text {purpose}", "Train with one, or leave counts out."
-        ) from error
+    for name, purpose in purposes.items():
+        if name not in parts:
+            raise DataError(f"{stored.path} has no {name} text {purpose}", "Train with one.")
+    return [parts[name] for name in purposes]
 
 
 def part_to_choose_on(

@@ -6,9 +6,10 @@
 
 with h the k - 1 tokens before v and h' those without the oldest (Chen and Goodman 1999, "An
 empirical study of smoothing techniques for language modeling", sec. 3; Kneser and Ney 1995). c(h v)
-is how often h v was read, where h is the longest that is counted or begins a document, else how
-many different tokens were read before it; c(h) is its sum over v, N_i(h) how many v have a c(h v)
-of i (3: or more), n_i how many pairs do. Of an h that was never read, p_k is p_(k-1).
+is how often h v was read, where h is the longest that is counted; else how many different tokens
+were read before it, and how often nothing was, at the beginning of a document. c(h) is its sum over
+v, N_i(h) how many v have a c(h v) of i (3: or more), n_i how many pairs do. Of an h that was never
+read, p_k is p_(k-1).
 
 Beside p stands what the longest known h says by itself, without those that are shorter:
 
@@ -81,7 +82,7 @@ class KneserNey:
         begins = documents + np.arange(len(documents))
         stream = np.insert(ids.astype(np.int64), documents, boundary_id)
         states = np.insert(states, documents, 0)
-        lengths = np.diff([*begins, len(stream)])
+        lengths = np.diff(begins, append=len(stream))
         before = np.arange(len(stream)) - np.repeat(begins, lengths)  # tokens, of the document
         hashes = hashing.longest(stream, order - 1)
         places = np.flatnonzero(before >= max(1, order - 1))
@@ -198,7 +199,7 @@ def _discounted(
     discounts = discounts_of(c)[np.minimum(c, 3)]
     total = np.add.reduceat(c, starts) if len(starts) else c
     lost = np.add.reduceat(discounts, starts) if len(starts) else discounts
-    followers = np.diff([*starts, len(keys)])
+    followers = np.diff(starts, append=len(keys))
     number = keys // V
     sizes = np.minimum(np.log2(total).astype(np.int64), _TOTALS - 1)
     return Contexts(

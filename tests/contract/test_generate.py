@@ -93,6 +93,22 @@ def test_a_model_learns_from_its_own_prompt_alone(tiny_run: Path, tmp_path: Path
     assert learned.count("the") > text(tiny_run, PROMPT, *greedy).count("the")
 
 
+def test_counts_write_what_the_training_text_has(tiny_run: Path, tiny_text: Path) -> None:
+    """Words of it, where sixty steps have taught few; whatever stands beside."""
+    known = set(tiny_text.read_text("utf-8").split())
+
+    def share(*options: str) -> float:
+        wrote = text(tiny_run, "the ", "--length", "300", "--no-echo", *options).split()[:-1]
+        return sum(word in known for word in wrote) / len(wrote)
+
+    assert share("--counts") > 0.5 > 2 * share()
+    for more in (["--beam", "3"], ["--dynamic"], ["--cache"], ["--precision", "fp32"]):
+        assert share("--counts", *more) > 0.5, more
+    how = ["--counts", "--length", "40"]
+    one, two = (objects(tiny_run, "the ", "--num-samples", n, *how) for n in ("1", "2"))
+    assert two[:1] == one and two[0]["text"] != two[1]["text"]
+
+
 def test_a_cache_brings_back_what_the_prompt_had(tiny_run: Path) -> None:
     how = ["--length", "60", "--no-echo", "--precision", "fp32"]
     cached = text(tiny_run, PROMPT, *how, "--cache", "--cache-weight", "0.95", "--cache-theta", "9")

@@ -318,11 +318,15 @@ def test_counts_need_the_texts_of_the_run(tiny_run: Path, text: Path, tmp_path: 
     assert call("export", tiny_run, exported).code == 0
     for verb, *arguments in (["evaluate", text], ["score", text], ["generate", "the"]):
         refused = call(verb, exported, *arguments, "--counts")
-        assert refused.code == 3 and "train text, to count, is not there" in refused.err
+        assert refused.code == 3 and "train text, to count, cannot be used" in refused.err
+        assert "it was exported" in refused.err and "Name the run itself." in refused.err
     options = [*QUICK, "--valid-fraction", "0", "--steps", "2"]
     assert call("train", text, "--out", tmp_path / "run", *options).code == 0
     refused = call("evaluate", tmp_path / "run", text, "--counts")
     assert refused.code == 3 and "no valid text on which to choose" in refused.err
+    (tmp_path / "run" / "cache" / "train.ids").write_bytes(b"x")
+    refused = call("score", tmp_path / "run", text, "--counts")
+    assert refused.code == 3 and "Delete its folder" in refused.err
 
 
 @pytest.mark.parametrize("fraction", ["0.1", "0"])

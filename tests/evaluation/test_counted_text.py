@@ -49,7 +49,7 @@ def test_documents_are_the_sum_of_their_tokens():
     model, mixture = model_of(tokenizer), mixture_of(tokenizer)
     text = Text(tokenizer, DOCUMENTS)
     about = model, tokenizer, text.ids, text.documents, text.counts
-    static, mixed = measure_counted(*about, mixture)
+    static, mixed = measure_counted(*about, [mixture])
     assert static.nats == pytest.approx(measure(*about).nats, rel=1e-12)
     parts = np.split(text.ids, text.documents[1:])
     wanted = [by_hand(mixture, tokenizer, model, ids) for ids in parts]
@@ -63,12 +63,20 @@ def test_any_parts_of_a_text_are_the_text(length):
     mixture, text = mixture_of(tokenizer), Text(tokenizer, DOCUMENTS)
     about = tokenizer.grammar, tokenizer.boundary_id, text.ids, text.documents
     nats = np.random.default_rng(1).gamma(1.0, 1.0, len(text.ids))
-    whole = CountedText(*about).mixed(mixture, 0, nats)
+    whole = CountedText(*about).mixed([mixture], 0, nats)
     parts = [
-        CountedText(*about).mixed(mixture, begin, nats[begin : begin + length])
+        CountedText(*about).mixed([mixture], begin, nats[begin : begin + length])
         for begin in range(0, len(nats), length)
     ]
     np.testing.assert_allclose(np.concatenate(parts), whole)
+    # Of two mixtures each has its half.
+    other = CountMixture(mixture.counts, mixture.weights[::-1])
+    both = [
+        CountedText(*about).mixed([mixture, other], begin, nats[begin : begin + length])
+        for begin in range(0, len(nats), length)
+    ]
+    middle, second = len(nats) // 2, CountedText(*about).mixed([other], 0, nats)
+    np.testing.assert_allclose(np.concatenate(both), [*whole[:middle], *second[middle:]])
 
 
 def test_a_cache_has_counts_beside_it_too():
@@ -76,10 +84,10 @@ def test_a_cache_has_counts_beside_it_too():
     model, mixture = model_of(tokenizer), mixture_of(tokenizer)
     text = Text(tokenizer, DOCUMENTS)
     about = model, tokenizer, text.ids, text.documents, text.counts
-    static = measure_counted(*about, mixture)
-    none = measure_cached(*about, CacheSettings(cache_weight=0), lambda said: None, mixture)
+    static = measure_counted(*about, [mixture])
+    none = measure_cached(*about, CacheSettings(cache_weight=0), lambda said: None, [mixture])
     assert [f.nats for f in none] == pytest.approx([f.nats for f in static], rel=1e-9)
-    some = measure_cached(*about, CacheSettings(cache_weight=0.5), lambda said: None, mixture)
+    some = measure_cached(*about, CacheSettings(cache_weight=0.5), lambda said: None, [mixture])
     (alone,) = measure_cached(*about, CacheSettings(cache_weight=0.5), lambda said: None)
     assert some[0].nats == alone.nats and some[1].nats not in (alone.nats, static[1].nats)
 
@@ -138,5 +146,5 @@ def test_what_is_written_is_drawn_from_what_is_measured(cache):
         else:
             text = Text(tokenizer, [tokenizer.decode(ids)])
             about = model, tokenizer, text.ids, text.documents, text.counts
-            wanted = measure_cached(*about, cache, lambda said: None, mixture)[1].nats
+            wanted = measure_cached(*about, cache, lambda said: None, [mixture])[1].nats
         assert np.sum(np.array(found)[:, row]) == pytest.approx(wanted, rel=1e-4)

@@ -1,5 +1,7 @@
 """Counts of a run's own text: of all of it, or of stretches where it is long."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from reference.texts import english
@@ -7,18 +9,25 @@ from reference.texts import english
 import charlm
 from charlm.adaptation import CountSettings
 from charlm.evaluation import own_counts
-from charlm.evaluation.own_counts import _some_of, order_of
-from charlm.evaluation.own_text import own_part
+from charlm.evaluation.device import put_to_work
+from charlm.evaluation.own_counts import order_of, some_of
+from charlm.evaluation.own_text import own_parts
+from charlm.evaluation.pieces import Piece
+from charlm.evaluation.token_nats import TokenReader
+from charlm.model.count_mixture import CountMixture
 from charlm.model.kneser_ney import KneserNey
 from charlm.registry import TOKENIZERS
-from charlm.text.counts import TextCounts
-from charlm.text.part_files import Part
 from evaluation.models import Text, tokenizer_of
 
 
-def mixture(run, said=None, **settings):
+def own(run, said=None, **settings):
     say = said.append if said is not None else lambda message: None
-    return charlm.load(run).mixture(CountSettings(**settings), say)
+    return charlm.load(run).own_counts(CountSettings(**settings), say)
+
+
+def parts_of(run):
+    """The texts of the run, train and valid."""
+    return own_parts(charlm.load(run).stored, "forward", {"train": "", "valid": ""})
 
 
 def same(one, other, tokenizer):
@@ -28,35 +37,84 @@ def same(one, other, tokenizer):
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_it_is_the_training_text_that_is_counted(tiny_run):
-    model, said = charlm.load(tiny_run), []
-    found = mixture(tiny_run, said, counts_order=3)
-    part = own_part(model.stored, "forward", "train", "")
-    tokenizer = model.tokenizer
+def counted(tokenizer, ids, documents, order):
     grammar = tokenizer.grammar
-    about = grammar.states(part.ids), part.documents, grammar.legal, tokenizer.boundary_id
-    wanted = KneserNey.count(part.ids, *about, 3)
-    same(found.counts, wanted, tokenizer)
-    assert f"up to 3 of {len(part.ids):,} tokens (" in said[0]
-    assert found.weights[0].max() < 0.1  # after sixty steps the counts know more, whatever comes
+    about = grammar.states(ids), documents, grammar.legal, tokenizer.boundary_id
+    return KneserNey.count(ids, *about, order)
 
 
-def test_a_model_is_counted_once_for_each_order(tiny_run):
+def learned(model, counts, ids, documents):
+    """Token by token, from the whole distributions."""
+    network, tokenizer = model.language_model, model.tokenizer
+    reader, nats, chances, kinds = TokenReader(network, tokenizer.grammar), [], [], []
+    for begin, end in pairwise([*documents, len(ids)]):
+        document = ids[begin:end]
+        piece = Piece(0, len(document), True, tokenizer.boundary_id, 0)
+        ((_, reading),) = reader.read(document, [piece])
+        nats.append(reading.nats)
+        states = tokenizer.grammar.states(document)
+        for t, token in enumerate(document):
+            before = np.array([tokenizer.boundary_id, *document[:t]])
+            p, kind = counts.distribution(before, int(states[t]))
+            chances.append(p[:, token])
+            kinds.append(kind)
+    return CountMixture.learned(counts, np.concatenate(nats), np.array(chances).T, np.array(kinds))
+
+
+def test_the_training_text_is_counted_and_the_valid_text_weighs(tiny_run):
     model, said = charlm.load(tiny_run), []
-    one = model.mixture(CountSettings(counts_order=2), said.append)
-    assert model.mixture(CountSettings(counts_order=2), said.append) is one
-    assert model.mixture(CountSettings(counts_order=3), said.append) is not one
-    assert len(said) == 2
+    counts = model.own_counts(CountSettings(counts_order=3), said.append)
+    train, valid = parts_of(tiny_run)
+    same(counts.counts, counted(model.tokenizer, train.ids, train.documents, 3), model.tokenizer)
+    found = counts.mixture(model.language_model)
+    wanted = learned(model, counts.counts, valid.ids, valid.documents)
+    np.testing.assert_allclose(found.weights, wanted.weights, atol=1e-4)
+    assert np.ptp(found.weights[0]) > 1e-3  # they are not all one
+    assert f"up to 3 of {len(train.ids):,} tokens (" in said[0]
+    assert f"by {len(valid.ids):,} tokens of the run's own valid text" in said[1]
+
+
+def test_each_half_of_the_valid_text_has_the_weights_of_the_other(tiny_run):
+    model, said = charlm.load(tiny_run), []
+    counts = model.own_counts(CountSettings(counts_order=3), said.append)
+    _, valid = parts_of(tiny_run)
+    assert len(valid.documents) == 1
+    middle, start = len(valid.ids) // 2, np.zeros(1, np.int64)
+    first, second = counts.mixtures(model.language_model, valid.ids)
+    assert "the weights" not in said[0] and "each half has those of the other" in said[1]
+    for found, ids in ((first, valid.ids[middle:]), (second, valid.ids[:middle])):
+        wanted = learned(model, counts.counts, ids, start)
+        np.testing.assert_allclose(found.weights, wanted.weights, atol=1e-4)
+    assert np.abs(first.weights - second.weights).max() > 1e-3
+    (one,) = counts.mixtures(model.language_model, valid.ids[:-1])
+    assert one is counts.mixture(model.language_model)
+
+
+def test_a_text_is_counted_once_and_weighed_once_in_each_precision(tiny_run):
+    model, said = charlm.load(tiny_run), []
+    counts = model.own_counts(CountSettings(counts_order=2), said.append)
+    assert model.own_counts(CountSettings(counts_order=2), said.append) is counts
+    network = put_to_work(model.language_model)
+    exact = counts.mixture(network)
+    assert counts.mixture(network) is exact and len(said) == 2
+    narrow = counts.mixture(put_to_work(network, precision="bf16"))
+    assert (narrow.weights != exact.weights).any()
+    assert counts.mixture(put_to_work(network)) is exact and len(said) == 3
+    assert model.own_counts(CountSettings(counts_order=3), said.append) is not counts
 
 
 def test_of_a_long_text_stretches_are_counted(tiny_run, monkeypatch):
-    said = []
-    part = own_part(charlm.load(tiny_run).stored, "forward", "train", "")
-    monkeypatch.setattr(own_counts, "MOST_COUNTED", len(part.ids) // 2)
-    monkeypatch.setattr(own_counts, "MOST_WEIGHED", 100)
-    few = mixture(tiny_run, said, counts_order=3)
-    assert f"of {len(part.ids):,}, spread over the text" in said[0]
-    assert few.counts.order == 3
+    said, tokenizer = [], charlm.load(tiny_run).tokenizer
+    train, valid = parts_of(tiny_run)
+    monkeypatch.setattr(own_counts, "MOST_COUNTED", 3 * (len(train.ids) // 2))
+    monkeypatch.setattr(own_counts, "MOST_WEIGHED", len(valid.ids) // 2)
+    found = own(tiny_run, said, counts_order=3)
+    ids, documents = some_of(train.ids, train.documents, len(train.ids) // 2, tokenizer.grammar)
+    assert len(documents) == 16 and len(ids) == pytest.approx(len(train.ids) // 2, rel=0.1)
+    same(found.counts, counted(tokenizer, ids, documents, 3), tokenizer)
+    assert f"{len(ids):,} tokens of {len(train.ids):,}, all over the text" in said[0]
+    found.mixture(charlm.load(tiny_run).language_model)
+    assert f"by {len(valid.ids):,} " not in said[1]
 
 
 @pytest.mark.parametrize("most", [200, 480, 10**6])
@@ -64,17 +122,15 @@ def test_a_stretch_begins_where_a_character_does(most):
     """And what is left of a document is one."""
     tokenizer = tokenizer_of()
     text = Text(tokenizer, ["聞聲" * 300, english(2), "聲" * 200])
-    part = Part(text.ids, text.documents, TextCounts())
-    ids, documents = _some_of(part, most, tokenizer.grammar)
+    ids, documents = some_of(text.ids, text.documents, most, tokenizer.grammar)
     assert len(ids) <= most or len(ids) == len(text.ids)
     assert documents[0] == 0 and (np.diff(documents) > 0).all() and documents[-1] < len(ids)
     states = tokenizer.grammar.states(ids)
     assert not states[documents].any()
     assert tokenizer.grammar.legal[states, ids].all()
-    # Each lies in one document of the text.
-    whole = text.ids.tobytes()
+    whole = [part.tobytes() for part in np.split(text.ids, text.documents[1:])]
     for document in np.split(ids, documents[1:]):
-        assert document.tobytes() in whole
+        assert any(document.tobytes() in each for each in whole)
 
 
 @pytest.mark.parametrize(("kind", "order"), [("char", 12), ("byte", 12), ("bpe", 7), ("word", 5)])
