@@ -21,7 +21,8 @@ from charlm.text.tokenizers.base import Grammar, Tokenizer
 
 MOST_COUNTED = 100_000_000  # n-grams of all lengths: up to 25 bytes of memory for each
 MOST_WEIGHED = 1 << 15  # tokens, which the network has to read
-_ORDERS = {"char": 12, "byte": 12, "bpe": 7, "unigram": 7, "word": 5}  # LOG, "Counts beside a network"
+# As long as pays (scripts/LOG.md, "Counts beside a network").
+_ORDERS = {"char": 12, "byte": 12, "bpe": 7, "unigram": 7, "word": 5}
 
 
 class OwnCounts:
