@@ -232,7 +232,7 @@ def test_option_that_waits_for_evaluations_needs_a_validation_text_that_is_not_e
         ("evaluate", ("--dynamic", "--window", "9")),
         ("evaluate", ("--cache", "--window", "9")),
         ("evaluate", ("--counts", "--window", "9")),
-        ("evaluate", ("--counts", "--tune")),
+        ("evaluate", ("--tune", "--counts")),
         ("evaluate", ("--counts-order", "3")),
         ("score", ("--cache", "--counts-order", "3")),
         ("generate", ("the", "--counts-order", "3")),
