@@ -116,12 +116,11 @@ class KneserNey:
         p = 1.0 / self._how_many[states]
         followers, kinds = p, np.zeros(len(tokens), np.int64)
         V = self._legal.shape[1]
-        room = np.arange(len(history), len(stream))
         for length, (contexts, hashes) in enumerate(
             zip(self._contexts, self._hashing.rising(stream), strict=False)
         ):
             number, known = contexts.find(hashes[here] + self._hashing.states[states])
-            known &= room >= length
+            # With fewer tokens before it than this, a place has the hash of those: no h of here.
             if not known.any():
                 break
             pair, seen = _find(contexts.keys, number * V + tokens)
