@@ -61,15 +61,17 @@ class OwnCounts:
 
     def mixtures(self, model: LanguageModel, measured: np.ndarray) -> list[CountMixture]:
         """Those for ids `measured` (N,): one, or, where they are what weights are chosen on, one
-        for each half of them, with the weights of the other."""
+        for each half of them, with the weights of the other (but not of a single character)."""
         valid = self._valid
         if not np.array_equal(valid.ids, measured):
             return [self.mixture(model)]
+        middle, about = len(measured) // 2, (valid.ids, valid.documents)
+        spans = (middle, len(measured)), (0, middle)
+        halves = [_piece(*about, *span, self._grammar) for span in spans]
+        if not all(len(ids) for ids, _ in halves):
+            return [self.mixture(model)]
         self._say("This is the text that weights are chosen on: each half has those of the other.")
-        middle = len(measured) // 2
-        halves = (middle, len(measured)), (0, middle)
-        about = valid.ids, valid.documents
-        return [self._weighed(model, *_piece(*about, *half, self._grammar)) for half in halves]
+        return [self._weighed(model, *half) for half in halves]
 
     @property
     def _grammar(self) -> Grammar:
@@ -117,6 +119,8 @@ def _piece(
     """Tokens begin ... end-1, without what is left of a character at either end."""
     states = grammar.states(ids[begin : end + 1], grammar.state_before(ids, begin))
     free = np.flatnonzero(states == 0)
+    if not len(free):
+        return ids[:0], documents[:0]
     begin, end = begin + int(free[0]), end if end == len(ids) else begin + int(free[-1])
     inside = documents[(documents > begin) & (documents < end)] - begin
     return ids[begin:end], np.array([0, *inside], np.int64)

@@ -142,7 +142,7 @@ class KneserNey:
             zip(self._contexts, self._hashing.rising(stream), strict=False)
         ):
             number, known = contexts.find(hashes[-1:] + self._hashing.states[state])
-            if length > len(history) or not known[0]:
+            if not known[0]:
                 break
             n = int(number[0])
             begin, end = np.searchsorted(contexts.keys, [n * V, (n + 1) * V])

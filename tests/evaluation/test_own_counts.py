@@ -90,6 +90,15 @@ def test_each_half_of_the_valid_text_has_the_weights_of_the_other(tiny_run):
     assert one is counts.mixture(model.language_model)
 
 
+@pytest.mark.parametrize("valid", ["t", "聞", "th", "t聞", "聞聲"])
+def test_a_valid_text_of_a_character_or_two_is_one_too(tmp_path, tiny_text, valid):
+    (tmp_path / "valid.txt").write_text(valid, "utf-8")
+    how = {"steps": 2, "hidden_size": 8, "threads": 1, "valid": str(tmp_path / "valid.txt")}
+    charlm.train([tiny_text], tmp_path / "run", **how)
+    found = charlm.load(tmp_path / "run").evaluate(tmp_path / "valid.txt", counts=True)
+    assert 0 < found["counts"]["nats_per_token"] < 100
+
+
 def test_a_text_is_counted_once_and_weighed_once_in_each_precision(tiny_run):
     model, said = charlm.load(tiny_run), []
     counts = model.own_counts(CountSettings(counts_order=2), said.append)
