@@ -5,7 +5,9 @@ python scripts/readme_files.py --check  exits with 1 if it is not up to date
 """
 
 import ast
+import re
 import sys
+from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,15 +41,25 @@ def first_line(path: Path) -> str:
 
 
 def table() -> str:
-    """A Markdown table of charlm/ and scripts/."""
-    lines = ["| file | what it is |", "|---|---|"]
+    """A Markdown table of each folder of charlm/ and of scripts/, to be unfolded."""
     folders = [f"charlm/{name}".rstrip("/") for name in FOLDERS]
-    for folder in (*folders, "scripts", *SCRIPTS):
-        for path in sorted((ROOT / folder).glob("*.py")):
-            said = first_line(path)
-            if said and path.name != "__init__.py":
-                lines.append(f"| `{path.relative_to(ROOT)}` | {said} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(folder_table(folder) for folder in (*folders, "scripts", *SCRIPTS))
+
+
+def folder_table(folder: str) -> str:
+    """The files of one folder, under what the folder is."""
+    package = ROOT / folder / "__init__.py"
+    purpose = (
+        first_line(package) if package.exists() else "What makes corpora, figures and this list."
+    )
+    about = re.sub("`(.*?)`", r"<code>\1</code>", escape(purpose, quote=False))
+    lines = [f"<details><summary><code>{folder}/</code>: {about}</summary>", ""]
+    lines += ["| file | what it is |", "|---|---|"]
+    for path in sorted((ROOT / folder).glob("*.py")):
+        said = first_line(path)
+        if said and path.name != "__init__.py":
+            lines.append(f"| `{path.name}` | {said} |")
+    return "\n".join([*lines, "", "</details>", ""])
 
 
 def main() -> None:

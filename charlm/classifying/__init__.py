@@ -1,0 +1,1 @@
+"""Classifiers from a trained language model: transfer, measuring, probabilities, vectors."""

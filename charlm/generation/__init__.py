@@ -1,0 +1,1 @@
+"""New text from a stored model: decoders, filters, drawing, beams. No torch."""

@@ -1,0 +1,1 @@
+"""The networks: embeddings, recurrent layers, dropouts, output layers, and counts beside them."""

@@ -1,0 +1,1 @@
+"""Learning from streams: batches, the loop, optimisers, and sizes that are chosen."""

@@ -1,0 +1,1 @@
+"""What bench.py measures: charlm and the plain PyTorch way, side by side in one run."""

@@ -1,0 +1,1 @@
+"""Corpora of the literature: where each comes from, its sums, and how it is cut."""
