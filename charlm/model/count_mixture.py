@@ -20,6 +20,7 @@ from charlm.model.kneser_ney import KneserNey
 
 _ROUNDS = 50
 _CAUTION = 20.0  # tokens that each kind has of all kinds together
+_TOGETHER = 1 << 13  # tokens looked up at once, some 150 bytes of memory for each
 _MOST_NATS = 600.0  # of which an exponential is finite
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -54,8 +55,13 @@ class CountMixture:
     def nats(self, nats: Floats, tokens: Ints, states: Ints, before: Ints) -> Floats:
         """-log p (T,) of tokens (T,), of which the network says `nats`; the others as of
         `KneserNey.chances`."""
-        chances, kinds = self.counts.chances(tokens, states, before)
-        return -_mixed(-nats, chances, self.weights[:, kinds])
+        found = [np.empty(0)]
+        for begin in range(0, len(tokens), _TOGETHER):
+            here = slice(begin, begin + _TOGETHER)
+            chances, kinds = self.counts.chances(tokens[here], states[here], before)
+            found.append(-_mixed(-nats[here], chances, self.weights[:, kinds]))
+            before = np.concatenate([before, tokens[here]])[-self.counts.order :]
+        return np.concatenate(found)
 
     def log_probabilities(self, expected: Floats, before: Ints, state: int) -> Floats:
         """log p (V,) of what comes next, of which the network says `expected` (log p, V)."""

@@ -98,15 +98,22 @@ def counted(tokenizer, order, documents=DOCUMENTS):
     return KneserNey.count(*about, order)
 
 
+OFTEN = ["thee " * 300 + "then thee " * 100, "thee " * 10]  # the longest are read often
+
+
 @pytest.mark.parametrize("kind", ["char", "byte", "word"])
-@pytest.mark.parametrize("order", [1, 2, 3, 6])
-def test_it_is_the_equations(kind, order):
+@pytest.mark.parametrize(
+    ("order", "documents", "others"),
+    [*((order, DOCUMENTS, OTHER) for order in (1, 2, 3, 6))]
+    + [*((order, OFTEN, [OFTEN[0][900:1000]]) for order in (15, 16, 17, 32))],
+)
+def test_it_is_the_equations(kind, order, documents, others):
     tokenizer = tokenizer_of(kind)
-    parts = [tokenizer.encode(document).tolist() for document in DOCUMENTS]
+    parts = [tokenizer.encode(document).tolist() for document in documents]
     hand = ByHand(tokenizer.grammar, tokenizer.boundary_id, parts, order)
-    counts = counted(tokenizer, order)
+    counts = counted(tokenizer, order, documents)
     assert counts.order == order
-    for document in OTHER:
+    for document in others:
         ids = tokenizer.encode(document)
         states = tokenizer.grammar.states(ids)
         p, kinds = counts.chances(ids, states, np.array([tokenizer.boundary_id]))
