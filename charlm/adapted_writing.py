@@ -40,8 +40,9 @@ def adapted_pieces(
     if beside.counts is not None:
         from charlm.evaluation.device import put_to_work
 
-        put_to_work(model.language_model)
-        mixture = model.own_counts(beside.counts, say).mixture(model.language_model)
+        # One thread: how many are fastest is tried by the clock, and would move the last digits.
+        network = put_to_work(model.language_model, threads=1)
+        mixture = model.own_counts(beside.counts, say).mixture(network, say)
 
     def decoder_with(weights: Weights) -> StepDecoder:
         decoder: StepDecoder

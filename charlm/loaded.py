@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -174,9 +174,8 @@ class Model(StoredNetwork):
                 )
             else:
                 part = held_out_part(self.stored, direction, say)
-            counts_of = partial(self.own_counts, say=say)
             about = self.stored, self.tokenizer, direction, model, part
-            measurement = Measurement(*about, counts_of, say)
+            measurement = Measurement(*about, self.own_counts, say)
             return measurement.figures(wanted, how.get("threads", "auto") == "auto")
 
     def score(
@@ -192,9 +191,10 @@ class Model(StoredNetwork):
     ) -> Iterator["ScoredLine"]:
         """Bits of each line, as `charlm score`. A line may hold its line break at the end.
 
-        `dynamic`, `cache`: as of `evaluate`; each line's `adapted` holds its bits by a model that
-        has learned from the lines before it, so that their order matters. `counts`: `adapted` holds
-        the model's own bits with counts mixed in too. `how`: precision, threads, device, kernel.
+        `dynamic`, `cache`: as of `evaluate`; each line's `beside` holds its bits by a model that
+        has learned from the lines before it, so that their order matters. `counts`: `beside` of the
+        line, and of each of those, holds them with counts mixed in. `how`: precision, threads,
+        device, kernel.
         DataError: an empty line without a line break, which has no token; a lone surrogate.
         """
         scorer = self._scorer(carry_state, Beside.chosen(dynamic, cache, counts), say, **how)
@@ -256,7 +256,7 @@ class Model(StoredNetwork):
             training_ids(self.stored, direction) if beside.dynamic else None,
             say,
         )
-        mixture = self.own_counts(beside.counts, say).mixture(model) if beside.counts else None
+        mixture = self.own_counts(beside.counts, say).mixture(model, say) if beside.counts else None
         return LineScorer(model, self.tokenizer, carry_state, direction, adapting, mixture)
 
     def own_counts(self, settings: CountSettings, say: Callable[[str], None]) -> "OwnCounts":

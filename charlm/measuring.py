@@ -16,7 +16,7 @@ from charlm.adaptation import (
 )
 from charlm.errors import UsageError
 from charlm.evaluation.figures import Figures
-from charlm.evaluation.measure import measure, measure_counted, measure_windows
+from charlm.evaluation.measure import measure_counted, measure_windows
 from charlm.evaluation.measure_adapting import measure_cached, measure_dynamic
 from charlm.evaluation.own_counts import OwnCounts
 from charlm.evaluation.own_text import part_to_choose_on, training_ids
@@ -28,6 +28,8 @@ from charlm.settings import AUTO, BadValue
 from charlm.text.part_files import Part
 from charlm.text.tokenizers.base import Tokenizer
 from charlm.training.precision import set_threads
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ class Measurement:
         direction: str,
         model: LanguageModel,
         part: Part,
-        own_counts: Callable[[CountSettings], OwnCounts],
-        say: Callable[[str], None],
+        own_counts: Callable[[CountSettings, Say], OwnCounts],
+        say: Say,
     ) -> None:
         self.stored, self.direction, self.part, self.say = stored, direction, part, say
         self.model, self.tokenizer, self._own_counts = model, tokenizer, own_counts
@@ -90,17 +92,15 @@ class Measurement:
         ways = wanted.beside
         counted: list[CountMixture] = []
         if ways.counts:
-            counted = self._own_counts(ways.counts).mixtures(self.model, self.part.ids)
-            static, mixed = measure_counted(*self._about, counted)
-            found = self._keys(static) | {"counts": self._keys(mixed)}
-        else:
-            found = self._static(wanted, 1.0)
+            own_counts = self._own_counts(ways.counts, self.say)
+            counted = own_counts.mixtures(self.model, self.part.ids, self.say)
+        found = self._static(wanted, 1.0, counted)
         if wanted.temperature is not None:
             temperature = wanted.temperature
             if temperature == AUTO:
                 temperature = self._tuning().temperature()
                 self._tell({"temperature": temperature})
-            beside = self._static(wanted, float(temperature))
+            beside = self._static(wanted, float(temperature), counted)
             found["temperature"] = beside | {"settings": {"temperature": float(temperature)}}
         # One stream's products are small: a second thread that has to wait costs more.
         with set_threads(1 if one_thread else None):
@@ -110,9 +110,11 @@ class Measurement:
                 found["cache"] = self._cached(ways.cache, wanted.tune, counted)
         return found
 
-    def _static(self, wanted: Wanted, temperature: float) -> dict[str, Any]:
+    def _static(
+        self, wanted: Wanted, temperature: float, counted: Sequence[CountMixture]
+    ) -> dict[str, Any]:
         if wanted.window is None:
-            return self._keys(measure(*self._about, temperature=temperature))
+            return self._with_counts(measure_counted(*self._about, counted, temperature))
         how = wanted.window, wanted.windows, wanted.seed, self.direction
         return measure_windows(*self._about, *how, temperature=temperature).as_dict()
 
@@ -135,7 +137,7 @@ class Measurement:
         return self._with_counts(measure_cached(*self._about, settings, self.say, counted)) | chosen
 
     def _with_counts(self, found: Sequence[Figures]) -> dict[str, Any]:
-        """Of an adapting model, and of the mixture of it with counts where there is one."""
+        """Of a model, and of the mixture of it with counts where there is one."""
         alone, *mixed = map(self._keys, found)
         return alone | ({"counts": mixed[0]} if mixed else {})
 

@@ -1,6 +1,6 @@
 """charlm score: a line in, a line out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def score(context: Context, values: Mapping[str, Any]) -> None:
     """What each line costs, in bits: bits, tokens, bits per character, line.
 
     With --dynamic, --cache or --counts, the bits of each come before the line. With the first
-    two, lines are scored in their order, by a model that knows those before.
+    two, lines are scored in their order, by a model that knows those before; with --counts too,
+    the bits of each with counts come after its own.
 
     Example: charlm score runs/notes - < lines.txt | sort -k3 -rn | head
     """
@@ -87,17 +88,23 @@ def score(context: Context, values: Mapping[str, Any]) -> None:
         if context.as_json:
             out.json(_found(line, tokens if values["per_token"] else None))
         elif values["per_token"]:
-            ways = [line, *line.adapted.values()]
-            bits = zip(*(way.token_bits for way in ways), strict=True)
+            bits = zip(*(way.token_bits for way in [line, *_beside(line)]), strict=True)
             for token, each in zip(tokens, bits, strict=True):
                 cells = [str(number), *(f"{value:.4f}" for value in each), one_line(token)]
                 out.line("\t".join(cells))
         else:
             rate = line.bits_per_character
-            beside = "".join(f"{way.bits:.4f}\t" for way in line.adapted.values())
+            beside = "".join(f"{way.bits:.4f}\t" for way in _beside(line))
             rate_shown = "-" if rate is None else f"{rate:.4f}"
             shown = line.text.removesuffix("\n")
             out.line(f"{line.bits:.4f}\t{len(line.ids)}\t{rate_shown}\t{beside}{shown}")
+
+
+def _beside(line: Any) -> Iterator[Any]:
+    """The line by all other ways in which it was scored: each, and what stands beside that."""
+    for way in line.beside.values():
+        yield way
+        yield from _beside(way)
 
 
 def _found(line: Any, tokens: Sequence[str] | None) -> dict[str, Any]:
@@ -107,8 +114,7 @@ def _found(line: Any, tokens: Sequence[str] | None) -> dict[str, Any]:
         found = {"bits": way.bits, "bits_per_character": way.bits_per_character}
         if tokens is not None:
             found["token_bits"] = list(zip(tokens, way.token_bits.tolist(), strict=True))
-        return found
+        return found | {name: bits(beside) for name, beside in way.beside.items()}
 
     found = {"bits": line.bits, "tokens": len(line.ids)} | bits(line)
-    found |= {name: bits(way) for name, way in line.adapted.items()}
     return found | {"line": line.text.removesuffix("\n")}

@@ -6,8 +6,8 @@ import numpy as np
 
 from charlm.evaluation.counted_text import CountedText
 from charlm.evaluation.figures import Figures
-from charlm.evaluation.pieces import Piece, document_pieces, window_pieces
-from charlm.evaluation.token_nats import Reading, TokenReader, piece_length
+from charlm.evaluation.pieces import document_pieces, window_pieces
+from charlm.evaluation.token_nats import TokenReader, piece_length
 from charlm.model.count_mixture import CountMixture
 from charlm.model.language_model import LanguageModel
 from charlm.text.counts import TextCounts, count_text
@@ -29,9 +29,8 @@ def measure(
     `documents` holds the offset of each document's first token, `counts` what the text has of
     characters, bytes, words and line breaks; the logits are divided by `temperature`.
     """
-    found = _whole_text(model, tokenizer, ids, documents, check, temperature)
-    nats = sum(float(reading.nats.sum()) for _, reading in found)
-    return Figures(nats, len(ids), counts, tokenizer.count_unknown(ids))
+    about = tokenizer, ids, documents
+    return summed(_whole_text(model, *about, check, temperature), *about, counts)[0]
 
 
 def measure_counted(
@@ -41,17 +40,33 @@ def measure_counted(
     documents: np.ndarray,
     counts: TextCounts,
     mixtures: Sequence[CountMixture],
-    check: Callable[[], None] = lambda: None,
-) -> tuple[Figures, Figures]:
-    """As `measure`, and the same of the mixture with counts, in one reading; mixtures: as of
-    `CountedText.mixed`."""
+    temperature: float = 1.0,
+) -> list[Figures]:
+    """As `measure`, and where there are mixtures with counts the same of them, in one reading."""
+    about = tokenizer, ids, documents
+    parts = _whole_text(model, *about, lambda: None, temperature)
+    return summed(parts, *about, counts, mixtures)
+
+
+def summed(
+    parts: Iterable[np.ndarray],
+    tokenizer: Tokenizer,
+    ids: np.ndarray,
+    documents: np.ndarray,
+    counts: TextCounts,
+    mixtures: Sequence[CountMixture] = (),
+) -> list[Figures]:
+    """Of ids (N,) whose nats come in parts: of what a model says, and where there are mixtures of
+    it with counts (as of `CountedText.mixed`) of them too."""
     text = CountedText(tokenizer.grammar, tokenizer.boundary_id, ids, documents)
-    static = mixed = 0.0
-    for piece, reading in _whole_text(model, tokenizer, ids, documents, check):
-        static += float(reading.nats.sum())
-        mixed += float(text.mixed(mixtures, piece.begin, reading.nats).sum())
-    about = len(ids), counts, tokenizer.count_unknown(ids)
-    return Figures(static, *about), Figures(mixed, *about)
+    nats, place = [0.0] * (2 if mixtures else 1), 0
+    for part in parts:
+        nats[0] += float(part.sum())
+        if mixtures:
+            nats[1] += float(text.mixed(mixtures, place, part).sum())
+        place += len(part)
+    unknown = tokenizer.count_unknown(ids)
+    return [Figures(each, len(ids), counts, unknown) for each in nats]
 
 
 def _whole_text(
@@ -60,13 +75,15 @@ def _whole_text(
     ids: np.ndarray,
     documents: np.ndarray,
     check: Callable[[], None],
-    temperature: float = 1.0,
-) -> Iterator[tuple[Piece, Reading]]:
+    temperature: float,
+) -> Iterator[np.ndarray]:
+    """-log p of all tokens in order, a piece at a time."""
     reader = TokenReader(model, tokenizer.grammar, check, temperature)
     pieces = document_pieces(
         ids, documents, tokenizer.boundary_id, tokenizer.grammar, piece_length(len(ids))
     )
-    return reader.read(ids, pieces)
+    for _, reading in reader.read(ids, pieces):
+        yield reading.nats
 
 
 def measure_windows(

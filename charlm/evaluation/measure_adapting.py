@@ -11,8 +11,8 @@ import numpy as np
 
 from charlm.adaptation import CacheSettings, DynamicSettings
 from charlm.evaluation.adapting import Say, learning
-from charlm.evaluation.counted_text import CountedText
 from charlm.evaluation.figures import Figures
+from charlm.evaluation.measure import summed
 from charlm.evaluation.neural_cache import CachedReading
 from charlm.model.count_mixture import CountMixture
 from charlm.model.language_model import LanguageModel
@@ -37,7 +37,7 @@ def measure_dynamic(
     """
     with learning(model, tokenizer, settings, training_ids, say) as evaluation:
         parts = _timed("Dynamic evaluation", evaluation.read(ids, documents), len(ids), say)
-        return _summed(parts, tokenizer, ids, documents, counts, mixtures)
+        return summed(parts, tokenizer, ids, documents, counts, mixtures)
 
 
 def measure_cached(
@@ -53,26 +53,7 @@ def measure_cached(
     """Every token of ids (N,) once, with a neural cache beside the model."""
     found = CachedReading(model, tokenizer, settings).read(ids, documents)
     parts = _timed("Neural cache", found, len(ids), say)
-    return _summed(parts, tokenizer, ids, documents, counts, mixtures)
-
-
-def _summed(
-    parts: Iterator[np.ndarray],
-    tokenizer: Tokenizer,
-    ids: np.ndarray,
-    documents: np.ndarray,
-    counts: TextCounts,
-    mixtures: Sequence[CountMixture],
-) -> list[Figures]:
-    text = CountedText(tokenizer.grammar, tokenizer.boundary_id, ids, documents)
-    nats, place = [0.0] * (2 if mixtures else 1), 0
-    for part in parts:
-        nats[0] += float(part.sum())
-        if mixtures:
-            nats[1] += float(text.mixed(mixtures, place, part).sum())
-        place += len(part)
-    unknown = tokenizer.count_unknown(ids)
-    return [Figures(each, len(ids), counts, unknown) for each in nats]
+    return summed(parts, tokenizer, ids, documents, counts, mixtures)
 
 
 def _timed(what: str, parts: Iterator[np.ndarray], tokens: int, say: Say) -> Iterator[np.ndarray]:

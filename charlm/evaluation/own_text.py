@@ -90,9 +90,11 @@ def own_parts(stored: StoredModel, direction: str, purposes: Mapping[str, str]) 
         parts = _parts(stored, direction)
     except RunError as error:
         (name, purpose), *_ = purposes.items()
+        hint = "Name the run itself."
+        if stored.kind == "run":
+            hint = "Training alone makes it: put back a copy of the run, or train anew."
         raise DataError(
-            f"the run's own {name} text, {purpose}, cannot be used: {error.what}",
-            error.hint or "Name the run itself.",
+            f"the run's own {name} text, {purpose}, cannot be used: {error.what}", hint
         ) from error
     for name, purpose in purposes.items():
         if name not in parts:

@@ -19,14 +19,15 @@ from charlm.text.tokenizers.base import Tokenizer
 class ScoredLine:
     """A line, its line break included where it has one, and -log2 p of each of its tokens.
 
-    `adapted`: the same of a model that has adapted to the lines before, by the way in which it did.
+    `beside`: the same of a model that has adapted to the lines before, by the way in which it did,
+    and of the mixture with counts ("counts").
     """
 
     text: str
     ids: np.ndarray  # (N,)
     token_bits: np.ndarray  # (N,)
     unknown: int = 0  # tokens that stand for unknown words
-    adapted: Mapping[str, "ScoredLine"] = field(default_factory=dict)
+    beside: Mapping[str, "ScoredLine"] = field(default_factory=dict)
 
     @property
     def bits(self) -> float:
@@ -45,7 +46,7 @@ class LineScorer:
     then all lines together are one document, and the sum is what `evaluate` finds. A backward
     model reads each line from its end; a token's bits are its own wherever they were read.
     `adapting`: ways in which a model adapts to the lines in their order, to score each beside;
-    `mixture`: counts, to score beside the model with them mixed in.
+    `mixture`: counts, to score beside the model, and beside each of those, with them mixed in.
     UsageError: a backward model with `carry_state`.
     """
 
@@ -85,15 +86,29 @@ class LineScorer:
         else:
             nats = self._apart(encoded)
         for line, ids, found in zip(lines, encoded, nats, strict=True):
-            unknown = self.tokenizer.count_unknown(ids)
             adapted = {
-                name: ScoredLine(line, ids, self._adapted(reading, ids) / np.log(2), unknown)
+                name: self._scored(line, ids, self._adapted(reading, ids))
                 for name, reading in self.adapting.items()
             }
-            if self.mixture:
-                mixed = self._mixed(self.mixture, ids, found)
-                adapted["counts"] = ScoredLine(line, ids, mixed / np.log(2), unknown)
-            yield ScoredLine(line, ids, found / np.log(2), unknown, adapted)
+            scored = self._scored(line, ids, found, adapted)
+            if self.mixture and self.carry_state:
+                before = np.concatenate([self._before, ids])
+                self._before = before[-self.mixture.counts.order :]
+            yield scored
+
+    def _scored(
+        self,
+        line: str,
+        ids: np.ndarray,
+        nats: np.ndarray,
+        beside: Mapping[str, ScoredLine] | None = None,
+    ) -> ScoredLine:
+        """By a model that says `nats` of the tokens, and with counts where there are some."""
+        unknown, beside = self.tokenizer.count_unknown(ids), dict(beside or {})
+        if self.mixture:
+            mixed = self._mixed(self.mixture, ids, nats)
+            beside["counts"] = ScoredLine(line, ids, mixed / np.log(2), unknown)
+        return ScoredLine(line, ids, nats / np.log(2), unknown, beside)
 
     def _adapted(self, reading: Adapting, ids: np.ndarray) -> np.ndarray:
         """-log p of a line's tokens as it is now; it adapts to them."""
@@ -105,14 +120,12 @@ class LineScorer:
         return _put_back(np.concatenate([np.empty(0), *reading.read_on(ids[order])]), order)
 
     def _mixed(self, mixture: CountMixture, ids: np.ndarray, nats: np.ndarray) -> np.ndarray:
-        """-log p of a line's tokens, of which the model says `nats`, by the mixture."""
+        """-log p of a line's tokens, of which a model says `nats`, by the mixture."""
         grammar, before = self.tokenizer.grammar, self._before
         if self.direction == BACKWARD:
             order = reversal(ids, grammar)
             ids, nats = ids[order], nats[order]
             return _put_back(mixture.nats(nats, ids, grammar.states(ids), before), order)
-        if self.carry_state:
-            self._before = np.concatenate([before, ids])[-mixture.counts.order :]
         return mixture.nats(nats, ids, grammar.states(ids), before)
 
     def _from_the_end(self, encoded: list[np.ndarray]) -> Iterable[np.ndarray]:

@@ -55,7 +55,7 @@ class CountMixture:
     def nats(self, nats: Floats, tokens: Ints, states: Ints, before: Ints) -> Floats:
         """-log p (T,) of tokens (T,), of which the network says `nats`; the others as of
         `KneserNey.chances`."""
-        found = [np.empty(0)]
+        found: list[Floats] = [np.empty(0)]
         for begin in range(0, len(tokens), _TOGETHER):
             here = slice(begin, begin + _TOGETHER)
             chances, kinds = self.counts.chances(tokens[here], states[here], before)

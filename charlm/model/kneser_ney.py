@@ -8,8 +8,8 @@ with h the k - 1 tokens before v and h' those without the oldest (Chen and Goodm
 empirical study of smoothing techniques for language modeling", sec. 3; Kneser and Ney 1995). c(h v)
 is how often h v was read, where h is the longest that is counted; else how many different tokens
 were read before it, and how often nothing was, at the beginning of a document. c(h) is its sum over
-v, N_i(h) how many v have a c(h v) of i (3: or more), n_i how many pairs do; each D_i is kept between
-0.05 and i - 0.05 (`discounts_of`). Of an h that was never read, p_k is p_(k-1).
+v, N_i(h) how many v have a c(h v) of i (3: or more), n_i how many pairs do; each D_i is kept from
+0.05 to i - 0.05 (`discounts_of`). Of an h that was never read, p_k is p_(k-1).
 
 Beside p stands what the longest known h says by itself, without those that are shorter:
 

@@ -14,7 +14,7 @@ def require() -> None:
     if find_spec("tensorboard") is None:
         raise UsageError(
             "--tensorboard needs the package tensorboard, which is not installed here",
-            "Install it with: pip install 'charlm[tensorboard]'",
+            "Install it with: pip install tensorboard",
         )
 
 

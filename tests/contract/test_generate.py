@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from charlm.evaluation import device
 from contract.command import Finished, call, charlm
 from contract.test_options import COMMON, names
 
@@ -107,6 +108,14 @@ def test_counts_write_what_the_training_text_has(tiny_run: Path, tiny_text: Path
     how = ["--counts", "--length", "40"]
     one, two = (objects(tiny_run, "the ", "--num-samples", n, *how) for n in ("1", "2"))
     assert two[:1] == one and two[0]["text"] != two[1]["text"]
+
+
+def test_what_is_written_with_counts_is_not_up_to_a_clock(
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many threads are fastest is tried by the clock, and moves the last digits of weights."""
+    monkeypatch.setattr(device, "fastest_threads", lambda most: pytest.fail("tried by the clock"))
+    assert text(tiny_run, "the ", "--length", "5", "--counts")
 
 
 def test_a_cache_brings_back_what_the_prompt_had(tiny_run: Path) -> None:

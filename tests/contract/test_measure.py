@@ -305,12 +305,33 @@ def test_counts_of_the_training_text_stand_beside_the_static_figures(
     rows = dict(line.split("\t") for line in done.out.splitlines())
     for key, value in found["cache"]["counts"].items():
         assert float(rows[f"cache.counts.{key}"]) == pytest.approx(value, rel=1e-5)
-    assert "Counts: n-grams of up to 12 of " in done.err
+    assert "Counting n-grams of up to 12 of " in done.err
+    tempered = evaluate(tiny_run, text, "--counts", "--temperature", "1.5")["temperature"]
+    assert list(tempered) == [*KEYS.split(), "counts", "settings"]
+    assert tempered["counts"]["nats_per_token"] < tempered["nats_per_token"]
     lines = score(tiny_run, text, "--counts", "--carry-state")
     bits = sum(line["counts"]["bits"] for line in lines)
     nats = found["counts"]["nats_per_token"] * found["tokens"]
     assert bits == pytest.approx(nats / math.log(2), rel=1e-5)
     assert "their order matters" not in call("score", tiny_run, text, "--counts").err
+
+
+def test_what_adapts_to_lines_has_counts_beside_it_too(tiny_run: Path, text: Path) -> None:
+    """In each form of the output, and in sum what `evaluate` finds."""
+    ways = ("dynamic", "cache")
+    options = [*(f"--{way}" for way in ways), "--counts", "--carry-state"]
+    found = score(tiny_run, text, *options)
+    whole = evaluate(tiny_run, text, "--dynamic", "--cache", "--counts")
+    for way in ways:
+        bits = sum(line[way]["counts"]["bits"] for line in found)
+        nats = whole[way]["counts"]["nats_per_token"] * whole["tokens"]
+        assert bits == pytest.approx(nats / math.log(2), rel=1e-5)
+    done = call("score", tiny_run, text, *options)
+    for row, line in zip(done.out.split("\n"), found, strict=False):
+        bits, _, _, *beside, shown = row.split("\t", 8)
+        told = [each for way in ways for each in (line[way], line[way]["counts"])]
+        told = [each["bits"] for each in (*told, line["counts"])]
+        assert shown == line["line"] and [*map(float, beside)] == pytest.approx(told, abs=1e-4)
 
 
 def test_counts_need_the_texts_of_the_run(tiny_run: Path, text: Path, tmp_path: Path) -> None:
@@ -326,7 +347,8 @@ def test_counts_need_the_texts_of_the_run(tiny_run: Path, text: Path, tmp_path: 
     assert refused.code == 3 and "no valid text on which to choose" in refused.err
     (tmp_path / "run" / "cache" / "train.ids").write_bytes(b"x")
     refused = call("score", tmp_path / "run", text, "--counts")
-    assert refused.code == 3 and "Delete its folder" in refused.err
+    assert refused.code == 3 and "train.ids" in refused.err
+    assert "put back a copy of the run" in refused.err
 
 
 @pytest.mark.parametrize("fraction", ["0.1", "0"])

@@ -25,7 +25,7 @@ def scored(model, tokenizer, lines, *, carry_state=False, direction=FORWARD, way
 
 
 def bits(found, way):
-    return np.concatenate([line.adapted[way].token_bits for line in found])
+    return np.concatenate([line.beside[way].token_bits for line in found])
 
 
 def dynamic_bits(model, tokenizer, text, settings=DYNAMIC):
@@ -81,7 +81,7 @@ def test_static_bits_and_the_model_are_what_they_were():
     found = scored(model, tokenizer, LINES)
     for line, plain in zip(found, LineScorer(model, tokenizer, False).score(LINES), strict=True):
         np.testing.assert_array_equal(line.token_bits, plain.token_bits)
-        assert not plain.adapted
+        assert not plain.beside
     assert all(map(torch.equal, model.parameters(), before))
 
 
@@ -90,13 +90,13 @@ def test_a_line_that_came_before_is_cheaper_now(way):
     tokenizer = tokenizer_of()
     model = model_of(tokenizer)
     *_, last = scored(model, tokenizer, [LINES[0], *LINES[:3] * 4])
-    assert last.adapted[way].bits < last.bits
+    assert last.beside[way].bits < last.bits
     first, again = (
         next(line for line in scored(model, tokenizer, lines) if line.text == LINES[0])
         for lines in (LINES, LINES[::-1])
     )
     assert first.bits == pytest.approx(again.bits)
-    assert abs(first.adapted[way].bits - again.adapted[way].bits) > 1e-3  # the order matters
+    assert abs(first.beside[way].bits - again.beside[way].bits) > 1e-3  # the order matters
 
 
 @pytest.mark.parametrize("way", ["dynamic", "cache"])
@@ -112,5 +112,5 @@ def test_a_backward_model_reads_each_line_from_its_end(way):
     for found, other in zip(backward, forward, strict=True):
         order = reversal(found.ids, tokenizer.grammar)
         np.testing.assert_allclose(
-            found.adapted[way].token_bits[order], other.adapted[way].token_bits, rtol=1e-9
+            found.beside[way].token_bits[order], other.beside[way].token_bits, rtol=1e-9
         )

@@ -94,7 +94,7 @@ def test_a_cache_has_counts_beside_it_too():
 
 def mixed_bits(model, tokenizer, lines, **how):
     scorer = LineScorer(model, tokenizer, mixture=mixture_of(tokenizer), **how)
-    return [line.adapted["counts"].token_bits for line in scorer.score(lines)]
+    return [line.beside["counts"].token_bits for line in scorer.score(lines)]
 
 
 def test_lines_are_documents_or_all_of_them_one():

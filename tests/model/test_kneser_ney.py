@@ -104,8 +104,10 @@ OFTEN = ["thee " * 300 + "then thee " * 100, "thee " * 10]  # the longest are re
 @pytest.mark.parametrize("kind", ["char", "byte", "word"])
 @pytest.mark.parametrize(
     ("order", "documents", "others"),
-    [*((order, DOCUMENTS, OTHER) for order in (1, 2, 3, 6))]
-    + [*((order, OFTEN, [OFTEN[0][900:1000]]) for order in (15, 16, 17, 32))],
+    [
+        *((order, DOCUMENTS, OTHER) for order in (1, 2, 3, 6)),
+        *((order, OFTEN, [OFTEN[0][900:1000]]) for order in (15, 16, 17, 32)),
+    ],
 )
 def test_it_is_the_equations(kind, order, documents, others):
     tokenizer = tokenizer_of(kind)
