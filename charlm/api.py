@@ -204,6 +204,9 @@ def gradients(
     networks: Sequence[str] = (),
     settings: GradientSettings | None = None,
     fresh: FreshSettings | None = None,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    stdin: BinaryIO | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
     """What is left of a gradient some steps back, by network: the run, or fresh ones.
@@ -211,12 +214,14 @@ def gradients(
     Without a text: the run's own held-out part, or the corpus that comes with charlm.
     """
     from charlm.gradient_study import of_fresh_networks, of_run
+    from charlm.text.corpus import Reading
 
     settings = settings or GradientSettings()
+    reading = Reading(encoding=encoding, errors=errors, stdin=stdin, say=say)
     if run is not None:
-        return {str(run): of_run(load(run), text, settings, say)}
+        return {str(run): of_run(load(run), text, settings, reading)}
     own = CORPORA / "clinical_notes" / "train.txt"
-    return of_fresh_networks(networks, Path(text or own), settings, fresh or FreshSettings())
+    return of_fresh_networks(networks, text or own, settings, fresh or FreshSettings(), reading)
 
 
 def audit(

@@ -6,7 +6,7 @@ What is done with it is in auditing.py; importing this file imports nothing heav
 from dataclasses import dataclass
 from typing import Annotated
 
-from charlm.settings import Setting, read_settings
+from charlm.settings import AUTO, Setting, read_settings
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,15 @@ class AuditSettings:
     canary_draws: Annotated[
         int, Setting("other numbers that each canary is compared with", least=100, most=1_000_000)
     ] = 2000
+    encoding: Annotated[
+        str, Setting("of the texts named here; auto: that of the text the run was trained on")
+    ] = AUTO
+    errors: Annotated[
+        str,
+        Setting(
+            "what to do with invalid bytes; auto: as then", choices=(AUTO, "strict", "replace")
+        ),
+    ] = AUTO
     seed: Annotated[int, Setting("of every random choice", least=0, most=2**63 - 1)] = 1
 
     def __post_init__(self) -> None:

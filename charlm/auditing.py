@@ -20,6 +20,7 @@ from charlm.draws import Draws
 from charlm.errors import DataError, RunError
 from charlm.evaluation.copies import Codes, Documents, codes_of, copied, longest
 from charlm.loaded import Model
+from charlm.settings import AUTO
 from charlm.text.canaries import DIGITS, Canaries, sentence
 from charlm.text.corpus import Document, Reading, fingerprint, open_corpus
 from charlm.text.splits import PARTS, exact_fractions
@@ -68,6 +69,11 @@ class Audit:
         return self.decisive.excess_interval[0] > _ALARM
 
     @property
+    def new_text(self) -> bool:
+        """Whether the held-out text is new, at the length that decides."""
+        return self.decisive.held_out <= _NEW_TEXT
+
+    @property
     def alarm(self) -> bool:
         return self.copies or (self.canaries is not None and self.canaries.remembered)
 
@@ -88,7 +94,12 @@ class Audit:
             f"text, in pieces of {d.length} characters or more; of new text of the same kind, "
             f"{d.held_out:.0%} does. The longest copy has {self.longest_copy} characters."
         ]
-        if self.copies:
+        if not self.new_text:
+            said.append(
+                "CAREFUL: the text that was held out is hardly new: so much of it stands in the "
+                "training text that nothing can be told by it. Name another with --held-out FILE."
+            )
+        elif self.copies:
             said.append(
                 "ALARM: the model repeats its training text. Treat what it writes as that text. "
                 "More dropout, an earlier end, a smaller network or more text help."
@@ -128,7 +139,7 @@ def audit(
     """
     settings = settings or AuditSettings()
     model.language_model  # noqa: B018 (RunError where there is none, before any text is read)
-    with _texts(model, corpus, held_out, stdin, say) as (training, new, own):
+    with _texts(model, corpus, held_out, settings, stdin, say) as (training, new, own):
         pieces = list(_pieces(new, settings))
         if len(pieces) < 2:
             raise DataError(
@@ -168,6 +179,7 @@ def _texts(
     model: Model,
     corpus: Sequence[str | Path],
     held_out: Sequence[str | Path],
+    settings: AuditSettings,
     stdin: BinaryIO | None,
     say: Callable[[str], None],
 ) -> Iterator[tuple[Documents, Documents, bool | None]]:
@@ -188,7 +200,11 @@ def _texts(
         0 if c.test or not known else c.test_fraction,
     )
     reading = Reading(
-        encoding=c.encoding, errors=c.errors, stdin=stdin, say=say, canaries=_canaries(model)
+        encoding=c.encoding if settings.encoding == AUTO else settings.encoding,
+        errors=c.errors if settings.errors == AUTO else settings.errors,
+        stdin=stdin,
+        say=say,
+        canaries=_canaries(model),
     )
     with (
         tempfile.TemporaryDirectory(prefix="charlm-") as folder,
@@ -236,6 +252,8 @@ def _pieces(documents: Documents, settings: AuditSettings) -> Iterator[Codes]:
                 yield waiting[: settings.length]
                 waiting = waiting[settings.length :]
                 count += 1
+            if count == 4 * settings.samples:
+                return
 
 
 def _share(

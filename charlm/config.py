@@ -119,7 +119,12 @@ class Optimisation:
         bool, Setting("draw the length of each window around --bptt, and scale its rate")
     ] = False
     precision: Annotated[
-        str, Setting("of the matrix products", choices=("auto", "fp32", "bf16"))
+        str,
+        Setting(
+            "of the matrix products; auto: bf16 to train with where it is right and faster here, "
+            "fp32 to read with",
+            choices=("auto", "fp32", "bf16"),
+        ),
     ] = "auto"
     kernel: Annotated[
         str, Setting("how a sequence is run", choices=("auto", "fused", "reference"))
@@ -128,7 +133,12 @@ class Optimisation:
         int, Setting("CPU threads", least=1, most=1024, auto=True, identity=False)
     ] = AUTO
     device: Annotated[
-        str, Setting("where to train", choices=("auto", "cpu", "cuda"), identity=False)
+        str,
+        Setting(
+            "where to compute; auto: training on a GPU where there is one, reading on the CPU",
+            choices=("auto", "cpu", "cuda"),
+            identity=False,
+        ),
     ] = "auto"
     seed: Annotated[int, Setting("of every random choice", least=0, most=2**63 - 1)] = 1
 

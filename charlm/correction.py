@@ -9,9 +9,9 @@ from charlm.correcting import CorrectionSettings
 from charlm.errors import DataError, UsageError
 from charlm.loaded import Model
 from charlm.settings import AUTO
-from charlm.text.decoding import decoded
+from charlm.text.corpus import Reading, blocks_of
 from charlm.text.lines import line_batches, lines_of
-from charlm.text.sources import expand, open_source
+from charlm.text.sources import expand
 from charlm.text.word_list import WordList
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ def corrector(
     settings: CorrectionSettings,
     words: str | Path | None = None,
     held_out: str | Path | None = None,
-    say: Say = lambda message: None,
+    reading: Reading | None = None,
 ) -> "Corrector":
     """What corrects by these runs, with its words counted and its threshold chosen.
 
     words: a text whose words are right (default: what the first run was trained on); held_out:
-    one that is right and was not trained on (its valid part). UsageError: two runs that read
-    the same way. DataError: the run's own text is not there.
+    one that is right and was not trained on (its valid part); both are read as `reading` says.
+    UsageError: two runs that read the same way. DataError: the run's own text is not there.
     """
     from charlm.evaluation.device import put_to_work
     from charlm.evaluation.scoring import LineScorer
@@ -47,7 +47,8 @@ def corrector(
         LineScorer(put_to_work(model.language_model), model.tokenizer, False, direction)
         for model, direction in zip(models, directions, strict=True)
     ]
-    lines = _text(models[0], words, "train", "--words", say)
+    reading = reading or Reading()
+    lines = _text(models[0], words, "train", "--words", reading)
     known = WordList.of("".join(group) for group in _groups(lines))
     if not len(known):
         raise DataError("there is no word to hold the spelling against", "Give --words TEXT.")
@@ -55,10 +56,10 @@ def corrector(
     found = Corrector(scorers, known, settings.most, threshold)
     about = f"{len(known):,} words"
     if settings.threshold == AUTO:
-        lines = _text(models[0], held_out, "valid", "--held-out", say)
+        lines = _text(models[0], held_out, "valid", "--held-out", reading)
         read, unknown = found.calibrate(_groups(lines), settings.false_alarms)
         about += f", {unknown:,} others among {read:,} of a right text"
-    say(f"{about}; corrections must gain {found.threshold:.2f} nats (--threshold)")
+    reading.say(f"{about}; corrections must gain {found.threshold:.2f} nats (--threshold)")
     return found
 
 
@@ -79,11 +80,11 @@ def corrected(
 
 
 def _text(
-    model: Model, given: str | Path | None, part: str, option: str, say: Say
+    model: Model, given: str | Path | None, part: str, option: str, reading: Reading
 ) -> Iterator[str]:
     """The lines of the text that was given, or of a part of the run's own."""
     if given is not None:
-        return _lines_of_files(given, say)
+        return (line for one in expand([given]) for line in lines_of(blocks_of(one, reading)))
     from charlm.evaluation.own_text import own_text
 
     found = own_text(model.stored, model.tokenizer, model.config.model.direction, part)
@@ -94,12 +95,6 @@ def _text(
         )
     # Of a backward run the last block comes first: no line goes over its end.
     return (line for block in found for line in lines_of([block]))
-
-
-def _lines_of_files(given: str | Path, say: Say) -> Iterator[str]:
-    for source in expand([given]):
-        with open_source(source) as stream:
-            yield from lines_of(decoded(stream, name=source.name, say=say))
 
 
 def _groups(lines: Iterator[str]) -> Iterator[list[str]]:

@@ -17,8 +17,8 @@ from charlm.storage.reading import physical_memory
 
 _LITTLE_DISK = 2**30  # a run of the largest automatic size, its cache and two checkpoints
 _DISTRIBUTIONS = (
-    "torch", "numpy", "numba", "safetensors", "sentencepiece", "msgspec", "regex", "scikit-learn",
-    "matplotlib", "typer", "rich", "tqdm", "filelock", "tomli-w", "threadpoolctl",
+    "torch", "numpy", "scipy", "numba", "safetensors", "sentencepiece", "msgspec", "regex",
+    "scikit-learn", "matplotlib", "typer", "rich", "tqdm", "filelock", "tomli-w", "threadpoolctl",
 )  # fmt: skip
 
 

@@ -1,20 +1,22 @@
 """Gradients through time, of a trained run or of fresh networks, on a text."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charlm import registry
-from charlm.errors import DataError
 from charlm.evaluation.device import put_to_work
 from charlm.evaluation.fresh_networks import fresh_network
 from charlm.evaluation.gradient_flow import gradient_flow, windows
 from charlm.evaluation.own_text import held_out_part
 from charlm.gradient_settings import FreshSettings, GradientSettings
 from charlm.loaded import Model
+from charlm.text.corpus import Reading, blocks_of
+from charlm.text.sources import expand
 from charlm.text.token_cache import prepare_whole
 from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer
 
@@ -22,16 +24,26 @@ _CHARACTERS = 200_000  # of a text that fresh networks read
 
 
 def of_run(
-    model: Model, text: str | Path | None, settings: GradientSettings, say: Callable[[str], None]
+    model: Model,
+    text: str | Path | None,
+    settings: GradientSettings,
+    reading: Reading,
 ) -> dict[str, Any]:
     """Its flow on `text`, or on the run's own held-out part. DataError: too short, or gone."""
     direction = model.config.model.direction
     with tempfile.TemporaryDirectory(prefix="charlm-") as folder:
         if text is None:
-            part = held_out_part(model.stored, direction, say)
+            part = held_out_part(model.stored, direction, reading.say)
         else:
             part = prepare_whole(
-                [text], model.tokenizer, Path(folder), direction=direction, say=say
+                [text],
+                model.tokenizer,
+                Path(folder),
+                direction=direction,
+                encoding=reading.encoding,
+                errors=reading.errors,
+                stdin=reading.stdin,
+                say=reading.say,
             )
         ids = np.array(part.ids)
     # Small gradients are what is looked for: float64, on which the library kernels do not run.
@@ -42,18 +54,17 @@ def of_run(
 
 
 def of_fresh_networks(
-    names: Sequence[str], text: Path, settings: GradientSettings, fresh: FreshSettings
+    names: Sequence[str],
+    text: str | Path,
+    settings: GradientSettings,
+    fresh: FreshSettings,
+    reading: Reading,
 ) -> dict[str, Any]:
     """The flow of each, by name, over the characters of `text`. UsageError, DataError."""
     import torch
 
-    try:
-        with open(text, encoding="utf-8", newline="") as file:
-            characters = file.read(_CHARACTERS)
-    except OSError as error:
-        raise DataError(f"{text} cannot be read: {error.strerror}", "Name a text.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{text} is not UTF-8 at byte {error.start}", "Convert it.") from error
+    blocks = (block for source in expand([text]) for block in blocks_of(source, reading))
+    characters = "".join(islice(chain.from_iterable(blocks), _CHARACTERS))
     tokenizer = fit_tokenizer(TokenizerSettings(kind="char"), [characters])
     grammar = tokenizer.grammar
     found = windows(tokenizer.encode(characters), grammar, settings.steps, settings.streams)

@@ -91,7 +91,8 @@ def _passage(model: Model, say: Callable[[str], None]) -> "Look":
 def _gradients(model: Model) -> Mapping[str, Any]:
     from charlm.evaluation.own_text import held_out_part
     from charlm.gradient_study import of_run
+    from charlm.text.corpus import Reading
 
     tokens = len(held_out_part(model.stored, model.config.model.direction, lambda _: None).ids)
     settings = GradientSettings(steps=max(2, min(100, tokens // 2)), streams=8)
-    return of_run(model, None, settings, lambda _: None)
+    return of_run(model, None, settings, Reading())

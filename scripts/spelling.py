@@ -29,6 +29,7 @@ import charlm
 from charlm.correcting import CorrectionSettings
 from charlm.correction import corrector
 from charlm.evaluation.spelling import Choice, Corrector, Unknown
+from charlm.text.corpus import Reading
 from charlm.text.spelling_errors import distances
 from charlm.text.tokenizers.utf8 import code_points
 from charlm.text.tokenizers.word_split import Splitting
@@ -140,7 +141,8 @@ def main() -> None:
     def tell(message: str) -> None:
         print(message, file=sys.stderr)
 
-    by = corrector([charlm.load(run) for run in runs], settings, options.words, right, tell)
+    models = [charlm.load(run) for run in runs]
+    by = corrector(models, settings, options.words, right, Reading(say=tell))
     known = WordList.of([options.words.read_text("utf-8")])
     errors = errors_in(lines[half:], misspellings(options.misspellings, options.part), known)
     found: dict[str, object] = {"threshold": round(by.threshold, 2)}

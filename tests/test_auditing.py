@@ -8,7 +8,7 @@ import pytest
 from contract.command import call
 
 import charlm
-from charlm import api
+from charlm import api, auditing
 from charlm.audit_settings import AuditSettings
 from charlm.errors import DataError, UsageError
 
@@ -74,10 +74,38 @@ def test_a_model_that_did_not_is_not_accused(folder):
 
 
 def test_what_is_held_out_decides(folder):
-    """Where new text repeats the training text as much, the model is not to blame."""
-    same = [folder / "little.txt"]
-    found = api.audit(folder / "by heart", same, held_out=same, settings=QUICK)
-    assert not found.copies and found.decisive.held_out > 0.5
+    """Where it repeats the training text as much, the model is not to blame, nor found quiet."""
+    same, said = [folder / "little.txt"], []
+    about = folder / "by heart", same, same, QUICK
+    found = api.audit(*about, say=said.append)
+    assert not found.copies and not found.new_text and found.decisive.held_out > 0.5
+    assert "CAREFUL: the text that was held out is hardly new" in found.verdict[1]
+    assert not any("no more than new text" in line for line in found.verdict)
+    assert any("training text already" in message for message in said)
+
+
+def test_texts_in_another_encoding_than_the_runs(folder, tmp_path):
+    odd = tmp_path / "odd.txt"
+    odd.write_bytes((folder / "new.txt").read_bytes() + "é".encode("latin-1") * 400)
+    how = [folder / "by heart", "--corpus", folder / "little.txt", "--held-out", odd]
+    how += ["--samples", 3, "--length", 300, "--canary-draws", 100]
+    assert call("audit", *how).code == 3
+    assert call("audit", *how, "--encoding", "latin-1").code == 0
+    assert call("audit", *how, "--errors", "replace").code == 0
+    assert "no-such" in call("audit", *how, "--encoding", "no-such").err
+
+
+def test_no_more_of_a_long_text_is_read_than_is_needed():
+    read = []
+
+    def blocks():
+        for number in range(100):
+            read.append(number)
+            yield "x" * 500
+
+    pieces = list(auditing._pieces(lambda: iter([blocks()]), AuditSettings(samples=2, length=250)))
+    assert len(pieces) == 8 and all(len(piece) == 250 for piece in pieces)
+    assert len(read) == 4
 
 
 def test_an_exported_model_needs_a_text_that_was_held_out(folder):

@@ -1,12 +1,16 @@
 """What the doctor finds: true figures, and what is wrong where something is."""
 
 import json
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
 from contract.command import call
 
-from charlm import api, registry
+import charlm
+from charlm import api, doctor, registry
 from charlm.model import self_test
 from charlm.model.kernels import sequence
 from charlm.training.precision import ProductRates
@@ -56,6 +60,12 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_are_problems(tmp_path, 
     assert "cannot be written" in api.doctor(tmp_path / "nothing")["problems"][0]
     monkeypatch.setattr("charlm.doctor._LITTLE_DISK", 2**80)
     assert "MiB free" in api.doctor(tmp_path)["problems"][0]
+
+
+def test_every_library_that_charlm_needs_is_looked_at():
+    project = tomllib.loads((Path(charlm.__file__).parents[1] / "pyproject.toml").read_text())
+    needed = {re.split("[<>=~]", each)[0] for each in project["project"]["dependencies"]}
+    assert needed == set(doctor._DISTRIBUTIONS)
 
 
 def test_a_missing_library_is_named(tmp_path, monkeypatch):

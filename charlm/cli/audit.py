@@ -7,7 +7,14 @@ from typing import Any
 import typer
 
 from charlm.audit_settings import AuditSettings
-from charlm.cli.verbs import Context, given, parameter, settings_options, standard_input
+from charlm.cli.verbs import (
+    Context,
+    given,
+    parameter,
+    point_out_unused_pipe,
+    settings_options,
+    standard_input,
+)
 from charlm.errors import UsageError
 from charlm.settings import settings_in
 
@@ -52,11 +59,12 @@ def audit(context: Context, values: Mapping[str, Any]) -> None:
             "--corpus is missing", "Name the text that the run was trained on: --corpus TEXT"
         )
     stdin = standard_input("the text") if "-" in [*corpus, *held_out] else None
+    point_out_unused_pipe(context, stdin is not None)
 
     from charlm import api
 
     found = api.audit(
-        values["run"], corpus, held_out, settings, stdin=stdin, say=context.messages.detail
+        values["run"], corpus, held_out, settings, stdin=stdin, say=context.messages.say
     )
     if context.as_json:
         context.output.json(found.as_dict())

@@ -91,6 +91,7 @@ def correct(context: Context, values: Mapping[str, Any]) -> None:
     point_out_unused_pipe(context, file == "-")
 
     from charlm import api, correction
+    from charlm.text.corpus import Reading
 
     runs = [values["run"], *([values["backward"]] if values["backward"] else [])]
     by = correction.corrector(
@@ -98,7 +99,7 @@ def correct(context: Context, values: Mapping[str, Any]) -> None:
         settings,
         values["words"],
         values["held_out"],
-        context.messages.say,
+        Reading(**shared, say=context.messages.say),
     )
     name = "standard input" if file == "-" else file
     lines = correction.corrected(by, stream, name=name, say=context.messages.say, **shared)

@@ -11,6 +11,7 @@ from charlm.cli.verbs import Context, given, parameter, settings_options
 from charlm.errors import UsageError
 from charlm.forecast_settings import ForecastSettings, HoldOutSettings
 from charlm.settings import settings_in
+from charlm.storage.places import require_file_place
 
 PARAMETERS = [
     parameter(
@@ -54,6 +55,7 @@ def forecast(context: Context, values: Mapping[str, Any]) -> None:
 
     if out is not None:
         check_picture(out)
+        require_file_place(out)
     model, say = api.load(values["run"]), context.messages.say
     if held_out.held_out is None:
         found = forecasting.forecast(model, series, settings, say)

@@ -6,7 +6,15 @@ from typing import Any
 
 import typer
 
-from charlm.cli.verbs import Context, given, parameter, settings_options
+from charlm.cli.verbs import (
+    Context,
+    SharedSettings,
+    given,
+    parameter,
+    point_out_unused_pipe,
+    settings_options,
+    standard_input,
+)
 from charlm.errors import UsageError
 from charlm.gradient_settings import FreshSettings, GradientSettings
 from charlm.registry import FRESH_NETWORKS
@@ -14,6 +22,7 @@ from charlm.settings import settings_in
 from charlm.storage.places import require_file_place
 
 _FRESH = "Fresh networks"
+_SHARED = SharedSettings("corpus.encoding", "corpus.errors")
 
 PARAMETERS = [
     parameter(
@@ -27,12 +36,12 @@ PARAMETERS = [
     ),
     parameter(
         "text",
-        Path | None,
+        str | None,
         typer.Option(
             "--text",
-            metavar="FILE",
-            help="the text to read; else the run's own held-out part, or the corpus that comes "
-            "with charlm",
+            metavar="TEXT",
+            help="what to read: a file, a folder, .gz, or -; else the run's own held-out part, or "
+            "the corpus that comes with charlm",
         ),
     ),
     *settings_options(GradientSettings, "What is followed"),
@@ -48,6 +57,7 @@ PARAMETERS = [
         ),
     ),
     *settings_options(FreshSettings, _FRESH),
+    *_SHARED.options,
     parameter(
         "out",
         Path | None,
@@ -79,6 +89,9 @@ def gradients(context: Context, values: Mapping[str, Any]) -> None:
                     "a run",
                     "Leave one of them out.",
                 )
+    shared, text = _SHARED.read(values), values["text"]
+    stdin = standard_input("the text") if text == "-" else None
+    point_out_unused_pipe(context, stdin is not None)
 
     from charlm import api
     from charlm.report.drawing import check_picture, write_picture
@@ -89,8 +102,8 @@ def gradients(context: Context, values: Mapping[str, Any]) -> None:
         check_picture(values["out"])
         require_file_place(values["out"])
     flows = api.gradients(
-        values["run"], text=values["text"], networks=names, settings=settings, fresh=fresh,
-        say=context.messages.say,
+        values["run"], text=text, networks=names, settings=settings, fresh=fresh, stdin=stdin,
+        say=context.messages.say, **shared,
     )  # fmt: skip
     if values["out"] is not None:
         write_picture(gradient_picture(flows), values["out"])

@@ -10,6 +10,7 @@ import typer
 from charlm.cli.series_options import SERIES, read_values
 from charlm.cli.verbs import Context, checked, parameter, setting_option
 from charlm.settings import AUTO, Setting
+from charlm.storage.places import require_file_place
 
 _STEP = Setting(
     "what is between one word and the next; auto: some 40 for most of the values",
@@ -35,6 +36,9 @@ def quantise(context: Context, values: Mapping[str, Any]) -> None:
     Example: charlm quantise hr.csv --column bpm | charlm train - --preset series --out runs/hr
     """
     step = checked("--step", values["step"], float, _STEP, AUTO)
+    out = values["out"]
+    if out is not None:
+        require_file_place(out)
     series = read_values(context, values)
 
     from charlm.storage.atomic import write_atomically
@@ -53,7 +57,7 @@ def quantise(context: Context, values: Mapping[str, Any]) -> None:
             found
         )
     )
-    text, out = as_text(words), values["out"]
+    text = as_text(words)
     if out is not None:
         write_atomically(out, text.encode())
     if context.as_json:

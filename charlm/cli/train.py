@@ -53,7 +53,13 @@ PARAMETERS = [
     ),
     *making_a_run("RUN"),
     parameter(
-        "preset", str | None, typer.Option("--preset", metavar="NAME", help="a ready recipe")
+        "preset",
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="a ready recipe; without it all is chosen for text and time, which mostly learns more",
+        ),
     ),
     parameter(
         "config",
@@ -89,9 +95,8 @@ def train(context: Context, values: Mapping[str, Any]) -> None:
         return
     config, keys = _configuration(values)
     texts = values["texts"] or []
-    if texts.count("-") > 1:
-        raise UsageError("- is given more than once", "Standard input can be read once.")
-    stdin = standard_input("the text") if "-" in texts else None
+    read = [*texts, config.corpus.valid, config.corpus.test]
+    stdin = standard_input("the text") if "-" in read else None
     point_out_unused_pipe(context, stdin is not None)
     check_making(values)
 

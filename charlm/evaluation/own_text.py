@@ -27,6 +27,13 @@ def _parts(stored: StoredModel, direction: str) -> dict[str, Part]:
     return cache.parts
 
 
+def _parts_if_there(stored: StoredModel, direction: str) -> dict[str, Part]:
+    """None of them where the model was exported or the text taken away. RunError: damaged."""
+    if stored.kind != "run" or not RunDirectory.open(stored.path).cache.exists():
+        return {}
+    return _parts(stored, direction)
+
+
 def held_out_part(stored: StoredModel, direction: str, say: Callable[[str], None]) -> Part:
     """The run's test part, else its valid part; DataError where there is neither."""
     hint = "Name a text to measure on."
@@ -45,14 +52,12 @@ def own_text(
     stored: StoredModel, tokenizer: Tokenizer, direction: str, name: str, most: int | None = None
 ) -> Iterator[str] | None:
     """The text of the run's part `name` in blocks of whole lines, or None where it is not there.
+    RunError: it is damaged.
 
     Of a backward run the blocks come from the end, and each can be read as it is. most: about so
     many characters, in stretches all over the text, if it has more.
     """
-    try:
-        part = _parts(stored, direction).get(name)
-    except RunError:
-        return None
+    part = _parts_if_there(stored, direction).get(name)
     if part is None:
         return None
     ids, characters = part.ids, part.counts.characters
@@ -77,11 +82,10 @@ def _decoded(ids: np.ndarray, tokenizer: Tokenizer, direction: str) -> Iterator[
 
 
 def training_ids(stored: StoredModel, direction: str) -> np.ndarray | None:
-    """The tokens that the run was trained on, or None where they are not there."""
-    try:
-        return _parts(stored, direction)["train"].ids
-    except RunError:
-        return None
+    """The tokens that the run was trained on, or None where they are not there. RunError: they
+    are damaged."""
+    train = _parts_if_there(stored, direction).get("train")
+    return None if train is None else train.ids
 
 
 def own_parts(stored: StoredModel, direction: str, purposes: Mapping[str, str]) -> list[Part]:

@@ -72,7 +72,7 @@ def read_documents(
         for source in expand(group):
             digest = hashlib.sha256()
             length = size = 0
-            for block in _blocks(source, reading):
+            for block in blocks_of(source, reading):
                 data = block.encode("utf-8")
                 digest.update(data)
                 length += len(block)
@@ -112,7 +112,7 @@ def _say_of_copies(copies: Sequence[tuple[Document, Document]], say: Say) -> Non
     say(f"Warning: {document.name} is {first.name} once more, which is {where} text already{more}.")
 
 
-def _blocks(source: Source, reading: Reading) -> Iterator[str]:
+def blocks_of(source: Source, reading: Reading) -> Iterator[str]:
     """The text of a source; a text that is at hand has been decoded before, mark and all."""
     if source.text is not None:
         yield source.text.decode("utf-8")

@@ -21,8 +21,8 @@ def ready(stream: BinaryIO) -> bool:
 
 
 def without_break(line: str) -> str:
-    """A line without the break that ends it, LF or CRLF."""
-    return line.removesuffix("\n").removesuffix("\r")
+    """A line without the break that ends it, LF or CRLF; a CR alone is text."""
+    return line.removesuffix("\r\n").removesuffix("\n")
 
 
 def read_lines(

@@ -3,8 +3,8 @@
 Each optimiser is a function of the named parameters and the settings; what it returns is a
 torch.optim.Optimizer whose state can be saved tensor by tensor, and whose groups say by which
 `factor` they learn at another rate than the others. g is the gradient, eta the
-learning rate, lambda the weight decay. Coupled decay, that of all but adamw, is the gradient
-of an L2 penalty: g <- g + lambda w before anything else.
+learning rate, lambda the weight decay. Coupled decay, that of all but adamw and muon, is the
+gradient of an L2 penalty: g <- g + lambda w before anything else.
 """
 
 from collections.abc import Callable, Iterable

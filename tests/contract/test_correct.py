@@ -101,14 +101,14 @@ def test_only_a_line_break_ends_a_line_of_what_is_right(
     run: Path, wrong: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a carriage return, nor U+2028, nor the end of what is read at once."""
-    from charlm import correction
     from charlm.evaluation.spelling import Corrector
+    from charlm.text import corpus
 
     right, read = tmp_path / "right.txt", []
     right.write_bytes("the pateint\rcame\x0bto\u2028ward\n\nfour pateint".encode())
-    decoded = correction.decoded
+    decoded = corpus.decoded
     monkeypatch.setattr(
-        correction, "decoded", lambda *all, **how: decoded(*all, **how, chunk_bytes=5)
+        corpus, "decoded", lambda *all, **how: decoded(*all, **how | {"chunk_bytes": 5})
     )
 
     def calibrate(self: Corrector, groups: Any, false_alarms: float) -> tuple[int, int]:
@@ -120,6 +120,18 @@ def test_only_a_line_break_ends_a_line_of_what_is_right(
     assert read == ["the pateint\rcame\x0bto\u2028ward\n", "\n", "four pateint"]
     found = correct(run, wrong, "--words", right, "--threshold", "0")
     assert "pateint came" in found
+
+
+@pytest.mark.parametrize("option", ["--words", "--held-out"])
+def test_what_is_right_may_have_the_encoding_of_what_is_wrong(
+    run: Path, wrong: Path, tmp_path: Path, option: str
+) -> None:
+    odd = tmp_path / "odd.txt"
+    odd.write_bytes("the pateint came to ward. un thé.\n".encode("latin-1") * 3)
+    refused = call("correct", run, wrong, option, odd)
+    assert refused.code == 3 and "--encoding" in refused.err
+    for way in (["--encoding", "latin-1"], ["--errors", "replace"]):
+        assert call("correct", run, wrong, option, odd, *way).code == 0
 
 
 def test_a_backward_run_is_heard_too(run: Path, backward_run: Path, wrong: Path) -> None:

@@ -221,6 +221,7 @@ def test_prompts_that_are_not_text(tiny_run: Path, tmp_path: Path) -> None:
         (b"the\n\n", "the\n"),
         (b"a\nb\n", "a\nb"),
         (b"the\r\n", "the"),
+        (b"the\r", "the\r"),
         (b"", ""),
     ],
 )

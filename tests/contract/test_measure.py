@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,21 @@ def test_usual_gradients_are_the_training_texts_where_it_is_there(
              for run in (tiny_run, exported)]  # fmt: skip
     assert plain[0].out == plain[1].out
     assert not any("training text" in done.err for done in plain)
+
+
+def test_a_damaged_text_is_not_taken_for_one_that_is_gone(
+    tiny_run: Path, text: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run, symlinks=True)
+    ids = bytearray((run / "cache" / "train.ids").read_bytes())
+    ids[7] ^= 1
+    (run / "cache" / "train.ids").write_bytes(ids)
+    for verb, *arguments in (["evaluate", text], ["score", text], ["generate", "the"]):
+        refused = call(verb, run, *arguments, "--dynamic")
+        assert refused.code == 4 and "train.ids" in refused.err, verb
+    shutil.rmtree(run / "cache")
+    assert "training text is not there" in call("evaluate", run, text, "--dynamic").err
 
 
 def test_adapted_bits_stand_beside_the_static_ones(tiny_run: Path, text: Path) -> None:

@@ -99,12 +99,14 @@ MORE = {
     "look": "--length --alternatives --follow --unit --out -o --encoding --errors",
     "verify": "",
     "doctor": "",
-    "gradients": "--text --steps --streams --clip-norm --network --hidden-size --seed --out -o",
+    "gradients": "--text --steps --streams --clip-norm --network --hidden-size --seed --out -o "
+    "--encoding --errors",
     "report": "--out -o --no-text",
     "quantise": "--column --no-header --step --out -o --encoding --errors",
     "forecast": "--column --no-header --horizon --paths --seed --held-out --every --average --out "
     "-o --title --encoding --errors",
-    "audit": "--held-out --samples --length --temperature --canary-draws --seed",
+    "audit": "--held-out --samples --length --temperature --canary-draws --encoding --errors "
+    "--seed",
 }
 
 # In the contract and still to come. Take a name away here when its option is there.
@@ -247,7 +249,7 @@ DEFAULTS = {
     "report": {},
     "gradients": {
         "--steps": "100", "--streams": "16", "--clip-norm": "1", "--hidden-size": "64",
-        "--seed": "1",
+        "--seed": "1", "--encoding": "utf-8", "--errors": "strict",
     },
     "look": {
         "--length": "1000", "--alternatives": "0", "--encoding": "utf-8", "--errors": "strict",
@@ -261,7 +263,7 @@ DEFAULTS = {
     },
     "audit": {
         "--samples": "20", "--length": "1000", "--temperature": "1", "--canary-draws": "2000",
-        "--seed": "1",
+        "--encoding": "auto", "--errors": "auto", "--seed": "1",
     },
 }  # fmt: skip
 

@@ -16,6 +16,8 @@ WORDS = {
     "plot": (".svg", lambda run, text: (run,)),
     "compare": (".png", lambda run, text: (run, run)),
     "gradients": (".svg", lambda run, text: (run,)),
+    "forecast": (".svg", lambda run, text: (run, text)),
+    "quantise": (".words", lambda run, text: (text,)),
 }
 
 

@@ -107,6 +107,20 @@ def test_stdin_to_stdout_in_a_pipeline(tiny_text: Path, tmp_path: Path) -> None:
     assert not generated.out.startswith("the\n\n\n")
 
 
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_a_part_of_its_own_may_come_through_the_pipe(
+    part: str, tiny_text: Path, tmp_path: Path
+) -> None:
+    text, (one, other) = "she slept well.\n" * 40, (tmp_path / "one", tmp_path / "other")
+    (tmp_path / "part.txt").write_text(text)
+    how = (*QUICK, "--json")
+    piped = charlm("train", tiny_text, f"--{part}", "-", "--out", one, *how, stdin=text.encode())
+    named = charlm("train", tiny_text, f"--{part}", tmp_path / "part.txt", "--out", other, *how)
+    assert json.loads(piped.out)[part] == json.loads(named.out)[part]
+    twice = charlm("train", "-", f"--{part}", "-", "--out", tmp_path / "x", *QUICK, stdin=b"the")
+    assert twice.code == 2 and "once" in twice.err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from contract.command import call
+from contract.command import charlm as charlm_
 from model.kinds import CELLS
 from reference.cells_numpy import run
 from reference.texts import english
@@ -232,6 +233,19 @@ def test_a_run_is_followed_on_its_own_text_or_another(tiny_run, tmp_path, words)
     assert call("gradients", tmp_path / "a.charlm", *QUICK).code == 3
     assert call("gradients", tiny_run, "--text", tmp_path / "none.txt").code == 3
     assert call("gradients", tiny_run, "--steps", "2000").code == 3
+
+
+@pytest.mark.parametrize("run", [["RUN"], ["--network", "lstm", "--hidden-size", "8"]])
+def test_the_text_may_come_in_any_encoding_or_from_a_pipe(run, tiny_run, tmp_path, words):
+    run = [str(tiny_run) if word == "RUN" else word for word in run]
+    text, odd = words(9, 20) + "thé " * 20, tmp_path / "odd.txt"
+    odd.write_bytes(text.encode("latin-1"))
+    refused = call("gradients", *run, *QUICK, "--text", odd)
+    assert refused.code == 3 and "--encoding" in refused.err
+    found = flows_of(*run, *QUICK, "--text", odd, "--encoding", "latin-1")
+    assert flows_of(*run, *QUICK, "--text", odd, "--errors", "replace")
+    piped = charlm_("gradients", *run, *QUICK, "--text", "-", "--json", stdin=text.encode())
+    assert json.loads(piped.out) == found
 
 
 @pytest.mark.parametrize(
