@@ -58,7 +58,7 @@ PARAMETERS = [
         typer.Option(
             "--preset",
             metavar="NAME",
-            help="a ready recipe; without it all is chosen for text and time, which mostly learns more",
+            help="a ready recipe; what is chosen without it mostly learns more in the same time",
         ),
     ),
     parameter(
