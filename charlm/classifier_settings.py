@@ -107,7 +107,9 @@ class ClassifierSettings:
     bidirectional: Annotated[
         bool, Setting("of RUN none: a second stack of layers reads from the end")
     ] = False
-    baseline: Annotated[bool, Setting("measure TF-IDF with logistic regression beside it")] = True
+    baseline: Annotated[
+        bool, Setting("measure TF-IDF with logistic regression beside it", identity=False)
+    ] = True
 
 
 @dataclass(frozen=True)

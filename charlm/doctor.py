@@ -36,10 +36,13 @@ def examine(folder: str | Path = ".") -> dict[str, Any]:
         "versions": versions,
         "memory_bytes": physical_memory(),
         "disk": _disk(Path(folder), problems),
-        "temporary": _disk(Path(tempfile.gettempdir()), problems),
+        "temporary": _temporary(problems),
     }
     if versions["torch"] is not None:
-        found |= _computing(problems)
+        try:
+            found |= _computing(problems)
+        except (ImportError, OSError) as error:  # a library that it needs is not there
+            problems.append(f"torch cannot be loaded: {error}")
     return found | {"problems": problems}
 
 
@@ -47,6 +50,14 @@ def _version(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
+        return None
+
+
+def _temporary(problems: list[str]) -> dict[str, Any] | None:
+    try:
+        return _disk(Path(tempfile.gettempdir()), problems)
+    except OSError as error:
+        problems.append(f"there is no folder for temporary files: {error.strerror}")
         return None
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from charlm.settings import Setting, read_settings
 
 LONGEST = 20_000  # tokens that are looked at in one go
+ENOUGH = 200 * LONGEST  # characters, in which there are more tokens than that
 HELP = "`charlm look --help` shows every option with its range."
 
 

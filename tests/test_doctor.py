@@ -73,6 +73,21 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch):
     assert api.doctor(tmp_path)["problems"] == ["no-such-library is not installed"]
 
 
+def test_it_goes_on_where_things_are_missing(tmp_path, monkeypatch):
+    def none():
+        raise FileNotFoundError(2, "no usable place")
+
+    def broken(problems):
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    monkeypatch.setattr(doctor, "_computing", broken)
+    found = api.doctor(tmp_path)
+    assert found["versions"]["torch"] and found["memory_bytes"] and found["temporary"] is None
+    one, other = found["problems"]
+    assert "no folder for temporary files" in one and "libgomp" in other
+
+
 @pytest.mark.parametrize(
     ("rates", "best", "said"),
     [

@@ -73,7 +73,8 @@ class ClassifierAssembly:
         self.saved.put_back(checkpoint or self.saved.beginning())
         loop = self._loop(self.saved.restored(checkpoint))
         loop.run()
-        finish = Finish(self.run, self.config, self.texts, self.tokenizer, self.listener)
+        about = self.run, self.config, self.texts, self.tokenizer
+        finish = Finish(*about, self.listener, self.interruption)
         best = checkpoints.load(self.run, "best-else-last", groups=("weights",))
         checkpointing.put_weights(self.model, best.groups["weights"], str(best.path))
         state = loop.state

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from charlm.classifier_settings import ClassifierConfig, ClassifierSettings
 from charlm.classifying.labelled_cache import LabelledTexts, open_texts
@@ -21,12 +21,11 @@ from charlm.classifying.learning_curve import (
     label_counts,
     learning_curve,
 )
-from charlm.classifying.planning import stored_config
+from charlm.classifying.planning import asked_config, stored_config
 from charlm.classifying.request import ClassifierRequest, CurveRequest
 from charlm.classifying.run import finetune
 from charlm.config_text import Corpus
 from charlm.errors import Interrupted
-from charlm.precedence import build, read_toml
 from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory
 from charlm.settings import AUTO
 from charlm.text.labelled import LabelledRow
@@ -45,7 +44,8 @@ def curve_of_run(
         division = _division(texts, tokenizer)
         counts = label_counts(curve.counts, curve.fractions, division)
         run.learning_curve.mkdir(mode=0o700, exist_ok=True)
-        points = _Points(_asked(run), stored_config(run), run, division)
+        # Every point finds its own numbers for `auto`.
+        points = _Points(asked_config(run), stored_config(run), run, division)
         try:
             found = learning_curve(
                 division,
@@ -81,12 +81,6 @@ def _division(texts: LabelledTexts, tokenizer: Tokenizer) -> Division:
         for part, labels in texts.labels.items()
     }
     return Division(**parts, classes=texts.classes)
-
-
-def _asked(run: RunDirectory) -> ClassifierConfig:
-    """What was asked for when the run began: every point finds its own numbers for `auto`."""
-    layer = read_toml(run.asked_text, str(run.asked_path))
-    return cast(ClassifierConfig, build([layer], kind=ClassifierConfig))
 
 
 @dataclass

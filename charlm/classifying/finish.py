@@ -18,6 +18,7 @@ from charlm.evaluation.classifier_summary import Answered, classifier_summary
 from charlm.evaluation.wrong_answers import write_wrong_answers, wrong_answers
 from charlm.runs.directory import RunDirectory
 from charlm.text.tokenizers.base import Tokenizer
+from charlm.training.interrupt import Interruption, at_once
 from charlm.training.listener import Listener
 
 
@@ -30,24 +31,29 @@ class Finish:
     texts: LabelledTexts
     tokenizer: Tokenizer
     listener: Listener
+    interruption: Interruption
 
     def write(self, summary: dict[str, Any], logits: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """`summary` and the figures of logits (N, C) of valid and test, those there are."""
         classes = self.texts.classes
         parts = {part: self._answered(part, logits.get(part)) for part in ("valid", "test")}
         baseline = self.config.classifier.baseline and bool(logits)
+        if baseline and self.tokenizer.unknown_id is not None:
+            self.listener.say("No baseline: with --word-oov unk not all words are kept.")
+            baseline = False
         if baseline:
             self.listener.say("Fitting what words tell: TF-IDF and logistic regression.")
-        figures, together = classifier_summary(
-            self.texts.texts("train", self.tokenizer) if baseline else [],
-            self.texts.labels["train"],
-            parts,
-            classes,
-            baseline=baseline,
-            class_weights=self.config.classifier.class_weights,
-            seed=self.config.optimisation.seed,
-            semantics=kept_semantics(self.run) if baseline else None,
-        )
+        with at_once(self.interruption):
+            figures, together = classifier_summary(
+                self.texts.texts("train", self.tokenizer) if baseline else [],
+                self.texts.labels["train"],
+                parts,
+                classes,
+                baseline=baseline,
+                class_weights=self.config.classifier.class_weights,
+                seed=self.config.optimisation.seed,
+                semantics=kept_semantics(self.run) if baseline else None,
+            )
         summary |= figures
         if logits:
             part = "test" if "test" in logits else "valid"

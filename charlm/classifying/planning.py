@@ -14,7 +14,7 @@ from charlm.config import SETTINGS, Budget, Config, Optimisation, Regularisation
 from charlm.errors import RunError, UsageError
 from charlm.loaded import Model as LoadedModel
 from charlm.planning import resolve as resolve_sizes
-from charlm.precedence import stored_configuration, to_toml
+from charlm.precedence import build, read_toml, stored_configuration, to_toml
 from charlm.runs.directory import RunDirectory
 from charlm.settings import AUTO
 from charlm.storage.reading import parse_toml
@@ -69,8 +69,11 @@ def check(config: ClassifierConfig, given: Sequence[str]) -> None:
             problems.append(f"--{name.replace('_', '-')} is given, and --lm-epochs is 0")
     if c.unlabelled_text not in (AUTO, None) and not c.baseline:
         problems.append("--unlabelled-text is given, and --no-baseline counts no words")
-    if c.unlabelled_text == STDIN:
-        problems.append("--unlabelled-text is -, and only DATA can be standard input")
+    problems += [
+        f"--{name.replace('_', '-')} is -, and only labelled texts can be standard input"
+        for name in ("unlabelled_text", "lm_text")
+        if getattr(c, name) == STDIN
+    ]
     if problems:
         raise UsageError("; ".join(problems), "`charlm finetune-classify --help` explains each.")
 
@@ -83,6 +86,12 @@ def adopted_by(
         return config
     config = cast(ClassifierConfig, adopted(config, given, sources[0], named=RUN))
     if len(sources) == 2:
+        kinds = [source.config.tokenizer.tokenizer for source in sources]
+        if kinds[0] != kinds[1]:
+            raise UsageError(
+                f"RUN and --backward RUN have tokens of other kinds: {kinds[0]} and {kinds[1]}",
+                "Train both with the same --tokenizer.",
+            )
         first, second = (source.config.model for source in sources)
         shapes = [
             replace(
@@ -197,6 +206,22 @@ def write_config(run: RunDirectory, config: ClassifierConfig, classes: Sequence[
     """The configuration and the classes, which a classifier needs wherever it is taken."""
     names = tomli_w.dumps({CLASSES: {"names": list(classes)}})
     run.write_config(f"{to_toml(config)}\n{names}")
+
+
+def refuse_curve(config: ClassifierConfig) -> None:
+    """UsageError where the texts of a run do not come back whole from its tokens."""
+    if config.tokenizer.word_oov == "unk":
+        raise UsageError(
+            "a learning curve reads the run's texts again from their tokens, and with --word-oov "
+            "unk words are missing there",
+            "Leave --word-oov unk out, or the learning curve.",
+        )
+
+
+def asked_config(run: RunDirectory) -> ClassifierConfig:
+    """What was asked for when the run began, before `auto` became numbers."""
+    layer = read_toml(run.asked_text, str(run.asked_path))
+    return cast(ClassifierConfig, build([layer], kind=ClassifierConfig))
 
 
 def stored_config(run: RunDirectory) -> ClassifierConfig:

@@ -12,7 +12,7 @@ from charlm.loaded import Model
 from charlm.runs.export import read_model
 from charlm.text.labelled import LabelledRow, Layout, read_labelled
 from charlm.text.labelled_splits import Division, divide
-from charlm.text.sources import expand
+from charlm.text.sources import STDIN, expand
 from charlm.training.listener import Listener
 
 
@@ -49,6 +49,13 @@ def divided(request: ClassifierRequest, listener: Listener) -> Division:
     corpus = request.config.corpus
     layout: Layout = {"encoding": corpus.encoding, "errors": corpus.errors, **request.layout}
 
+    named = request.data, request.valid or corpus.valid, request.test or corpus.test
+    if sum(isinstance(each, str) and each == STDIN for each in named) > 1:
+        raise UsageError(
+            "`-` is named twice, and standard input can be read only once",
+            "Name it once; put the other texts into a file.",
+        )
+
     def rows(data: Data | None) -> list[LabelledRow] | None:
         if data is None:
             return None
@@ -60,8 +67,8 @@ def divided(request: ClassifierRequest, listener: Listener) -> Division:
     assert train is not None
     return divide(
         train,
-        rows(request.valid or corpus.valid),
-        rows(request.test or corpus.test),
+        rows(named[1]),
+        rows(named[2]),
         corpus.valid_fraction,
         corpus.test_fraction,
         request.config.optimisation.seed,

@@ -25,7 +25,9 @@ from charlm.classifying.learning_curve import label_counts
 from charlm.classifying.network import directions_of
 from charlm.classifying.planning import (
     ClassifierPlan,
+    asked_config,
     language_model_config,
+    refuse_curve,
     stored_config,
     write_config,
 )
@@ -43,7 +45,7 @@ from charlm.runs.directory import LANGUAGE_MODELS, RunDirectory, may_be_replaced
 from charlm.runs.export import read_model
 from charlm.text.labelled_splits import Division
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
-from charlm.training.interrupt import Interruption, noted
+from charlm.training.interrupt import Interruption, at_once, noted
 from charlm.training.listener import Listener
 from charlm.training_run import train_prepared
 
@@ -89,10 +91,11 @@ def _begin(
     asked = request.config
     request, sources = checked(request)
     refuse_to_overwrite(request.out, sources)
-    division = divided(request, listener)
+    with at_once(interruption):
+        division = divided(request, listener)
     if request.curve is not None:  # before anything is trained
+        refuse_curve(request.config)
         label_counts(request.curve.counts, request.curve.fractions, division)
-    interruption.check()
     if request.force and may_be_replaced(request.out):
         return _replace(asked, request, division, sources, listener, interruption)
     run = RunDirectory.create(request.out)
@@ -168,7 +171,10 @@ class _ClassifierRun:
         """Go on exactly where the run stands."""
         stored = stored_config(self.run)
         refuse_changes(self.run, stored, self.request)
-        config = resumed(stored, self.request.config, self.request.given, self.request.out)
+        limits = self.request.config, self.request.given, self.request.out
+        config = resumed(stored, *limits)
+        if self.request.curve is not None:
+            refuse_curve(config)
         summary = self.run.read_summary()
         if summary is not None and ends(config) == ends(stored):
             self.listener.say(f"{self.run.path} is finished; give a larger budget to go on.")
@@ -179,7 +185,12 @@ class _ClassifierRun:
         checkpoint = None
         if checkpoints.linked_step(self.run, "last") is not None:
             checkpoint = checkpoints.load(self.run, "last")
-        self.run.remove_summary()
+        if ends(config) != ends(stored):
+            # A learning curve is of classifiers that have the budget of the run.
+            self.run.remove_summary(self.run.learning_curve)
+            self.run.write_asked(to_toml(resumed(asked_config(self.run), *limits)))
+        else:
+            self.run.remove_summary()
         if config != stored:
             write_config(self.run, config, texts.classes)
         return self._go_on(config, texts, tokenizer, checkpoint)

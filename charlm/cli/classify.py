@@ -75,6 +75,12 @@ def classify(context: Context, values: Mapping[str, Any]) -> None:
     model = api.load(values["run"])
     if values["together"]:
         model.together  # noqa: B018  # before the first text
+    if UNDECIDED in model.classes and values["min_probability"] is not None:
+        raise UsageError(
+            f"{UNDECIDED} is a class of {values['run']}, and --min-probability answers it where no "
+            "class is probable enough",
+            "Leave it out, and go by the probabilities.",
+        )
     running["together"] = values["together"]
     tally = None
     if values["label_column"] is not None:

@@ -34,8 +34,10 @@ _FORMATS = [
     _flag("tsv", "it is TSV, whatever its name"),
     _flag("jsonl", "it is JSON lines, whatever its name"),
 ]
-_TEXTS = _column("text_column", "the column of texts, by name or number from 0 (default: text)")
-LABELS = _column("label_column", "the column of labels, by name or number from 0 (default: label)")
+_TEXTS = _column(
+    "text_column", "the column of texts: its name, or number with --no-header (default: text)"
+)
+LABELS = _column("label_column", "the column of labels, its name or number too (default: label)")
 LABELS_TO_MEASURE = _column("label_column", "measure against this column of labels (default: none)")
 TABLE = [
     *_FORMATS,

@@ -113,10 +113,16 @@ def _unit(word: str) -> tuple[int, int]:
 
 
 def _read(context: Context, file: str, how: Mapping[str, Any]) -> str:
+    from charlm.looking import ENOUGH
     from charlm.text.decoding import check_decoding, decoded
 
     check_decoding(**how)
     point_out_unused_pipe(context, file == "-")
     stream = open_or_standard_input(file, "the text")
     name = "standard input" if file == "-" else file
-    return "".join(decoded(stream, name=name, say=context.messages.say, **how))
+    found: list[str] = []
+    for block in decoded(stream, name=name, say=context.messages.say, **how):
+        found.append(block)
+        if sum(map(len, found)) > ENOUGH:
+            break
+    return "".join(found)

@@ -36,7 +36,8 @@ SERIES = [
         typer.Option(
             "--column",
             metavar="NAME",
-            help="the column of values in a table (.csv, .tsv), by name or number from 0",
+            help="the column of values in a table (.csv, .tsv): its name, or with --no-header its "
+            "number from 0",
         ),
     ),
     parameter(

@@ -64,7 +64,7 @@ def analyse(passages: Sequence[str], n_classes: int, seed: int) -> LatentSemanti
     if size < 1:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):  # passages that are all alike
-        svd = TruncatedSVD(size, random_state=seed).fit(counted)
+        svd = TruncatedSVD(size, random_state=seed % 2**32).fit(counted)
     told = svd.singular_values_ > _NOTHING * svd.singular_values_[0]
     return LatentSemantics(
         tuple(vectors.get_feature_names_out().tolist()),

@@ -68,7 +68,8 @@ def look(
     direction: str = "forward",
     say: Callable[[str], None] = lambda message: None,
 ) -> Look:
-    """Look at `text`, read as one document from the empty state, as `evaluate` does.
+    """Look at `text`, read as one document from the empty state, as `evaluate` does; of one that
+    has more than LONGEST tokens, the first of them are the document.
 
     UsageError: a unit that is not there. DataError: a text of no token, or in which nothing can
     be followed.
@@ -78,7 +79,9 @@ def look(
         raise DataError("the text has no token to look at", "Give a text.")
     _check_units(model, units)
     shown = _whole_units(ids, tokenizer, settings.length)
-    whole = _whole_units(ids, tokenizer, LONGEST) if follow else shown
+    # What a backward model says of the first piece depends on all that comes after it.
+    more = follow or direction == BACKWARD
+    whole = _whole_units(ids, tokenizer, LONGEST) if more else shown
     places, texts = _pieces(tokenizer, ids[:whole])
     order = np.arange(whole)
     if direction == BACKWARD:

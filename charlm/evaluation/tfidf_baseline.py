@@ -74,7 +74,7 @@ def fit_words(
             C=c,
             class_weight="balanced" if class_weights == "balanced" else None,
             max_iter=1000,
-            random_state=seed,
+            random_state=seed % 2**32,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

@@ -211,9 +211,9 @@ class RunDirectory:
             return None
         return parse_json(read_regular(self.summary_path, limit=SUMMARY_LIMIT), self.summary_path)
 
-    def remove_summary(self) -> None:
-        """The run goes on: what was written at its end is no longer true."""
-        for path in (self.summary_path, self.together):
+    def remove_summary(self, *more: Path) -> None:
+        """The run goes on: what was written at its end is no longer true, nor what is in `more`."""
+        for path in (self.summary_path, self.together, *more):
             with machine_errors(path, "remove"):
                 remove(path)
 

@@ -164,6 +164,10 @@ def _open(
             f"texts and labels are both to be read from the column {columns[0]}",
             "Give another --text-column or --label-column.",
         )
+    if format == "jsonl" and not layout.get("header", True):
+        raise UsageError(
+            f"--no-header is of a table, and {origin.name} is JSON lines", "Leave it out."
+        )
     if format == "jsonl":
         return lines, _from_objects(rows, *columns)
     return lines, _from_cells(rows, origin.name, *columns, header=layout.get("header", True))
@@ -206,8 +210,9 @@ def _index(names: list[str], column: str, name: str, header: bool) -> int:
         )
     if not header:
         there = f"There are 0 to {len(names) - 1}."
-    elif max(map(len, names)) > _LONGEST_NAME:  # a person's text, most likely: not to be shown
-        there = f"The first row has {len(names)} cells, which look like data."
+    elif any(len(name) > _LONGEST_NAME or " " in name.strip() for name in names):
+        # Perhaps a person's text: not to be shown.
+        there = f"The first row has {len(names)} cells, not shown, as they may be data."
     else:
         there = f"There are: {', '.join(name.strip() for name in names[:_MOST_NAMES])}."
     raise DataError(

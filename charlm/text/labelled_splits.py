@@ -69,6 +69,12 @@ def divide(
     )
     quotas = {part: f for part, f in zip(("valid", "test"), fractions, strict=True) if f}
     own = [number for number, part in enumerate(side) if part == "train"]
+    if train and not own:
+        raise DataError(
+            f"All {len(train):,} training texts are near-duplicates of texts to measure on, and "
+            "none is left to learn from.",
+            "Measure on other texts.",
+        )
     labels = [str(rows[number].label) for number in own]
     classes = _classes(labels, say)
     chosen = _assign(labels, [groups[number] for number in own], quotas, seed)
@@ -148,8 +154,8 @@ def _check_known(part: str, rows: Rows, classes: Sequence[str]) -> None:
     unseen = [f"row {row.row}" for row in rows if row.label not in known]
     if unseen:
         raise DataError(
-            f"{len(unseen):,} {part} texts have a label that no training text has: "
-            f"{listed(unseen)}.",
+            f"{len(unseen):,} {part} texts have a label that no training text has (near-"
+            f"duplicates of what is measured on are none): {listed(unseen)}.",
             "Leave them out, or add training texts of their classes.",
         )
 

@@ -37,6 +37,8 @@ _BUCKETS: Final = 1 << 22  # of the table that tells rare shingles from common o
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
 
 Hashes = npt.NDArray[np.uint64]
+# Shingle -> the texts that have it in their prefix; most have one, for which a number is enough.
+Early = dict[int, int | deque[int]]
 
 
 def words(text: str) -> list[str]:
@@ -101,7 +103,7 @@ def _near(texts: list[tuple[int, Hashes]], groups: _Groups) -> Iterator[tuple[in
     counts = np.zeros(_BUCKETS, np.int32)
     for _, shingles in texts:
         np.add.at(counts, _bucket(shingles), 1)
-    early: dict[int, deque[int]] = {}  # shingle -> texts that have it in their prefix
+    early: Early = {}
     # Shorter texts first, so that what is looked up is never longer than what is at hand.
     order = sorted(range(len(texts)), key=lambda number: len(texts[number][1]))
     for number in order:
@@ -125,7 +127,7 @@ def _bucket(shingles: Hashes) -> npt.NDArray[np.int64]:
 
 
 def _candidates(
-    shingles: Hashes, counts: npt.NDArray[np.int32], early: dict[int, deque[int]], number: int
+    shingles: Hashes, counts: npt.NDArray[np.int32], early: Early, number: int
 ) -> list[int]:
     """Earlier texts with a shingle in common in both prefixes; this one is put beside them."""
     often = counts[_bucket(shingles)]
@@ -133,7 +135,11 @@ def _candidates(
     prefix = np.lexsort((shingles, often))[:length]
     found: dict[int, None] = {}
     for shingle in shingles[prefix[often[prefix] > 1]].tolist():  # the others nobody else has
-        there = early.setdefault(shingle, deque(maxlen=MOST_COMPARED))
-        found.update(dict.fromkeys(there))
-        there.append(number)
+        there = early.setdefault(shingle, number)
+        if isinstance(there, deque):
+            found.update(dict.fromkeys(there))
+            there.append(number)
+        elif there != number:
+            found[there] = None
+            early[shingle] = deque((there, number), MOST_COMPARED)
     return list(found)

@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM while training: finish the step, save, leave.
 
-The first signal is noted and acted on at the next safe point; a second Ctrl-C leaves at
-once, and the last checkpoint is what remains.
+The first signal is noted and acted on at the next safe point (or `at_once`, where nothing is
+lost by that); a second Ctrl-C leaves at once, and the last checkpoint is what remains.
 """
 
 import os
@@ -40,6 +40,19 @@ def noted() -> Iterator[Interruption]:
     interruption = Interruption()
     with handled(interruption.note):
         yield interruption
+
+
+@contextmanager
+def at_once(interruption: Interruption) -> Iterator[None]:
+    """A signal ends the block where it is, with Interrupted: nothing in it has to be finished."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        interruption.note(number, frame)
+        interruption.check()
+
+    interruption.check()
+    with handled(leave):
+        yield
 
 
 @contextmanager

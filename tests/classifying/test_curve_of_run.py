@@ -107,6 +107,15 @@ def test_it_may_be_asked_for_when_the_run_is_finished(
     assert found["learning_curve"] == curved[1]["learning_curve"]
 
 
+def test_its_points_have_the_budget_that_the_run_has_now(lm: Path, tmp_path: Path) -> None:
+    few, how = CurveRequest([8], [], 1), {**SETTINGS, "resume": True, "epochs": 3}
+    charlm.finetune_classifier(lm, rows(64), tmp_path / "run", curve=few, **SETTINGS)
+    longer = charlm.finetune_classifier(lm, None, tmp_path / "run", curve=few, **how)
+    whole = {**SETTINGS, "epochs": 3}
+    wanted = charlm.finetune_classifier(lm, rows(64), tmp_path / "new", curve=few, **whole)
+    assert longer["learning_curve"] == wanted["learning_curve"]
+
+
 def test_from_scratch_has_a_whole_softmax() -> None:
     """A subset's vocabulary may be too small for the clusters of the run's."""
     config = ClassifierConfig().with_values(

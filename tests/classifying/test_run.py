@@ -5,15 +5,18 @@ import time
 
 import numpy as np
 import pytest
+from contract.command import charlm as run_charlm
 
 import charlm
 from charlm import api, registry
 from charlm.classifier_settings import UNUSED as UNUSED_KEYS
 from charlm.classifying import run as running
 from charlm.classifying.calls import classifier_configuration
+from charlm.classifying.request import CurveRequest
 from charlm.errors import DataError, RunError, UsageError
 from charlm.runs.export import read_model
 from charlm.training import memory
+from charlm.training.listener import Listener
 from classifying.conftest import language_model
 from classifying.tables import QUICK, SMALL, rows, write
 
@@ -339,3 +342,43 @@ def test_a_language_model_of_many_words_from_nothing_learns_at_the_rate_of_its_p
         charlm.finetune_classifier("none", rows(), out, **settings)
         rates[passes] = charlm.load(out).config.classifier.lm_lr
     assert rates[6.0] == pytest.approx(rates[1.0] / 2, rel=0.02)  # sqrt(1.5 / 6)
+
+
+def test_words_that_are_not_kept_are_no_baseline(tmp_path):
+    """And no learning curve: its texts come back from their tokens."""
+    how, said = QUICK | SMALL | {"word_oov": "unk"}, []
+    listener = type("Hearing", (Listener,), {"say": lambda self, message: said.append(message)})()
+    found = charlm.finetune_classifier("none", rows(), tmp_path / "run", listener=listener, **how)
+    assert found["baseline"] is None and any("not all words are kept" in line for line in said)
+    for more in ({}, {"resume": True}):
+        with pytest.raises(UsageError, match="--word-oov unk words are missing"):
+            charlm.finetune_classifier(
+                "none", rows(), tmp_path / ("run" if more else "new"),
+                curve=CurveRequest([8], [], 1), **how | more,
+            )  # fmt: skip
+
+
+def test_a_baseline_may_be_left_out_when_a_run_goes_on(tmp_path):
+    out = tmp_path / "run"
+    charlm.finetune_classifier("none", rows(), out, **QUICK | SMALL)
+    found = charlm.finetune_classifier("none", None, out, resume=True, epochs=3, baseline=False)
+    assert found["baseline"] is None
+
+
+def test_runs_with_tokens_of_other_kinds_do_not_go_together(lm, tmp_path, words):
+    other = language_model(tmp_path, words, direction="backward", tokenizer="char")
+    with pytest.raises(UsageError, match="tokens of other kinds: word and char"):
+        charlm.finetune_classifier(lm, rows(), tmp_path / "run", backward=str(other), **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["-", "--test", "-", "--csv"], "named twice"),
+        (["-", "--lm-text", "-", "--csv", "--lm-epochs", "1"], "only labelled texts"),
+        (["-", "--jsonl", "--no-header"], "--no-header is of a table"),
+    ],
+)
+def test_what_cannot_be_read_is_said_before_it_is(asked, said, lm, tmp_path):
+    done = run_charlm("finetune-classify", lm, *asked, "--out", tmp_path / "run", stdin=b"text\n")
+    assert done.code == 2 and said in done.err, done.err

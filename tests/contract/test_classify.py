@@ -117,6 +117,14 @@ def test_what_is_wrong_with_a_table_is_told(run, tmp_path):
     assert charlm("classify", run, "nowhere.txt").code == 3
 
 
+def test_undecided_is_told_from_a_class_of_that_name(tmp_path):
+    found = [row._replace(label={"heart": "+", "bone": "-"}[row.label]) for row in rows()]
+    library.finetune_classifier("none", found, tmp_path / "run", **QUICK, **SMALL)
+    assert classify(tmp_path / "run").code == 0
+    done = classify(tmp_path / "run", "--min-probability", "0.9")
+    assert done.code == 2 and "- is a class" in done.err
+
+
 def test_a_language_model_classifies_nothing_and_a_classifier_writes_nothing(run, tiny_run):
     for words in (
         ("classify", tiny_run), ("generate", run), ("score", run), ("evaluate", run),

@@ -261,6 +261,18 @@ def test_interrupted_after_saving(
     assert json.loads(went_on.out)["steps"] == saved + 2
 
 
+def test_interrupted_while_a_table_is_waited_for(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"text,label\nthe heart beats,heart\n")
+    out = tmp_path / "run"
+    process = Process("finetune-classify", "none", "-", "--csv", "--out", out, stdin=read_end)
+    time.sleep(3)  # until it waits
+    os.kill(process.pid, signal.SIGTERM)
+    ended = process.wait()
+    os.close(write_end)
+    assert ended.code == 143 and not out.exists(), ended.err
+
+
 def test_interrupted_while_generating(tiny_run: Path) -> None:
     read_end, write_end = os.pipe()
     process = Process("generate", tiny_run, "--length", "10000000", stdout=write_end)

@@ -92,6 +92,22 @@ def test_a_picture(tiny_run: Path, text: Path, tmp_path: Path) -> None:
     assert file.read_text("utf-8") != first
 
 
+def test_no_more_of_a_long_text_is_read_than_can_be_shown(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "long.txt").write_text("the ward\n" * 1_000_000)
+    real, read = charlm.loaded.Model.look, []
+
+    def noted(self: charlm.loaded.Model, text: str, *how: object, **more: object) -> object:
+        read.append(len(text))
+        return real(self, text, *how, **more)
+
+    monkeypatch.setattr(charlm.loaded.Model, "look", noted)
+    done = call("look", tiny_run, tmp_path / "long.txt", "--length", "20")
+    assert done.code == 0 and "more text than the 20 tokens" in done.err
+    assert 4_000_000 < read[0] < 6_000_000
+
+
 def test_encoding_and_errors(tiny_run: Path, tmp_path: Path) -> None:
     file = tmp_path / "latin.txt"
     file.write_bytes("café".encode("latin-1"))

@@ -87,6 +87,16 @@ def test_a_shorter_look_is_the_beginning_of_a_longer_one(tokenizer):
         assert all(len(v) == len(part.pieces) for v in part.units[0].values.values())
 
 
+def test_a_backward_model_has_read_all_that_comes_after():
+    """However much is shown, and whether a unit is followed or not."""
+    tokenizer = fit_tokenizer(KINDS["char"], [TEXT])
+    model, text = model_for(tokenizer.vocabulary_size), NEW * 9
+    whole = look(model, tokenizer, text, LookSettings(), direction="backward")
+    some = look(model, tokenizer, text, LookSettings(length=40), direction="backward")
+    bits = [piece.bits for piece in some.pieces]
+    assert bits == pytest.approx([piece.bits for piece in whole.pieces[: len(bits)]], rel=1e-6)
+
+
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("zoneout", [0.0, 0.3])
 def test_activity_is_what_the_network_does(name, zoneout):

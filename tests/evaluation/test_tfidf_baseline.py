@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from charlm.evaluation import tfidf_baseline
+from charlm.evaluation.latent_semantics import analyse
 from charlm.evaluation.tfidf_baseline import fit_words
 
 WORDS = ["pain", "rest", "tea", "ward", "water", "sleep"]
@@ -106,3 +107,10 @@ def test_classes_without_a_text_and_texts_without_a_word() -> None:
     assert wordless == pytest.approx(np.array([[3, 1, 2]]) / 6)
     single = baseline_probabilities(["one", "two"], np.array([1, 1]), ["a"], 2, "none", 1)
     assert single == pytest.approx(np.array([[1, 3]]) / 4)
+
+
+def test_a_seed_may_be_larger_than_scikit_learn_takes() -> None:
+    texts, labels = written(40, 2, 1)
+    for seed in (2**32, 2**63 - 1):
+        found = fit_words(texts, labels, 2, "none", seed, semantics=analyse(texts, 2, seed))
+        assert np.isfinite(found.probabilities(texts)).all()

@@ -122,7 +122,7 @@ def test_labels_of_json_that_are_numbers_or_true(table: Any) -> None:
 
 def test_a_first_row_that_is_data_is_not_shown(table: Any) -> None:
     secret = "the patient is known by a name that nobody may read"
-    with pytest.raises(DataError, match="The first row has 2 cells, which look like data") as told:
+    with pytest.raises(DataError, match="The first row has 2 cells, not shown") as told:
         read_labelled(table(f"{secret},x\n"), say=unsaid)
     assert "patient" not in str(told.value)
 
