@@ -80,7 +80,8 @@ def train(
         config, given = _configuration(preset, settings)
     elif settings or preset:
         raise UsageError("both config and single settings are given", "Give one of them.")
-    sources, config = ([], config) if resume and not texts else _sources(texts, config)
+    named = texts or config.corpus.corpus
+    sources, config = ([], config) if resume and not named else _sources(texts, config)
     request = Request(
         out=Path(out),
         config=config,

@@ -26,6 +26,7 @@ from charlm.runs.metrics import MetricsLog
 from charlm.saved_training import SavedTraining
 from charlm.settings import AUTO
 from charlm.storage.atomic import write_atomically
+from charlm.text.sources import shown
 from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer
 from charlm.training import checkpointing, memory
@@ -264,7 +265,7 @@ class Assembly:
                 f"guessing evenly ({even:.4g}): nothing was learned. Lower --lr, or give it longer."
             )
         summary = {
-            "run": str(self.run.path),
+            "run": shown(self.run.path),
             "tokens_per_second": state.tokens / max(state.step_seconds, 1e-9),
             "seconds": state.seconds,
             "epochs": state.epoch,

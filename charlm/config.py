@@ -219,7 +219,9 @@ class Config:
         """A dropout rate times the factor `--dropout`, below 1; 0 where it is not resolved, as
         in runs older than the setting."""
         given = getattr(self.regularisation, name)
-        return 0.0 if given == AUTO else min(given * self.regularisation.dropout, 0.95)
+        # The factor alone takes none beyond 0.95.
+        factor = self.regularisation.dropout
+        return 0.0 if given == AUTO else min(given * factor, max(given, 0.95))
 
     @property
     def cutoffs(self) -> tuple[int, ...]:

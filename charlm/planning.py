@@ -146,12 +146,8 @@ def tokenizer_settings(config: Config) -> TokenizerSettings:
 
 def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
     """Numbers for every `auto`. UsageError where a part that an option needs is empty."""
-    o, needing = config.optimisation, needing_validation(config)
-    if needing and "valid" not in cache.parts:
-        raise UsageError(
-            f"{needing[0]} needs a validation text, and of this text nothing is left for one",
-            "Give --valid FILE, a larger --valid-fraction, or leave it out.",
-        )
+    o = config.optimisation
+    check_validation(config, cache)
     check_device(o.device)
     device = "cuda" if o.device != "cpu" and torch.cuda.is_available() else "cpu"
     libraries.settle()
@@ -229,6 +225,16 @@ def resumed(stored: Kind, given: Config, keys: Sequence[str], out: Path) -> Kind
         )
     check_device(config.optimisation.device)
     return config
+
+
+def check_validation(config: Config, cache: TokenCache) -> None:
+    """UsageError where an option needs a validation text, and the text has none."""
+    needing = needing_validation(config)
+    if needing and "valid" not in cache.parts:
+        raise UsageError(
+            f"{needing[0]} needs a validation text, and of this text nothing is left for one",
+            "Give --valid FILE, a larger --valid-fraction, or leave it out.",
+        )
 
 
 def ends(config: Config) -> tuple[float | None, ...]:

@@ -51,7 +51,7 @@ class Setting:
         elif self.rising:
             words = "rising whole numbers with commas between, as 2000,10000"
         elif kind is str:
-            words = "a text"
+            words = "a text that UTF-8 can hold"
         else:
             words = "a whole number" if kind is int else "a number"
             low = f"from {self.least:g}" if self.least is not None else ""
@@ -114,6 +114,7 @@ def _convert(value: Any, kind: type) -> Any:
     if kind is str:
         if not isinstance(value, str):
             raise ValueError(value)
+        value.encode()  # UnicodeEncodeError, a ValueError, for what no settings file can hold
         return value
     if kind is int and isinstance(value, float):
         if not value.is_integer():

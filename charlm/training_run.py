@@ -12,6 +12,7 @@ from charlm.planning import (
     Plan,
     Request,
     architecture_of,
+    check_validation,
     ends,
     memory_estimate,
     read_text,
@@ -48,7 +49,7 @@ def train(request: Request, listener: Listener) -> dict[str, Any]:
             raise RunError(
                 f"there is no run in {request.out} to go on with, or it ended before its text "
                 "was read",
-                "Name the TEXT to start it, or correct --out.",
+                "Name the TEXT (or --corpus NAME) to start it, or correct --out.",
             )
         if request.resume:
             listener.say(f"There is no run in {request.out} yet: it begins.")
@@ -163,6 +164,8 @@ class _Run:
         cache = TokenCache.open(self.run.cache)
         tokenizer_files = self.run.read_tokenizer()
         cache.verify(stored.model.direction, tokenizer_files)
+        if config != stored:
+            check_validation(config, cache)
         tokenizer = load_tokenizer(tokenizer_files)
         source = None
         try:

@@ -26,6 +26,7 @@ from charlm.runs.directory import RunDirectory
 from charlm.runs.metrics import MetricsLog
 from charlm.saved_training import SavedTraining
 from charlm.settings import AUTO
+from charlm.text.sources import shown
 from charlm.text.text_ids import TextIds
 from charlm.text.tokenizers.base import Tokenizer
 from charlm.training import checkpointing, memory
@@ -79,7 +80,7 @@ class ClassifierAssembly:
         checkpointing.put_weights(self.model, best.groups["weights"], str(best.path))
         state = loop.state
         summary = {
-            "run": str(self.run.path),
+            "run": shown(self.run.path),
             "classes": list(self.texts.classes),
             **{f"n_{part}": len(labels) for part, labels in self.texts.labels.items()},
             "seconds": self.spent + state.seconds,

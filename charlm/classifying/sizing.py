@@ -9,6 +9,7 @@ from charlm.classifier_settings import ClassifierConfig
 from charlm.model.cells.base import make_cell
 from charlm.settings import AUTO
 from charlm.training.sizing import Choice
+from charlm.training.text_batches import cuts
 
 _LM_TOKENS = 3e6  # read in all while the language model is fine-tuned, in 1 to 10 passes
 _TEXTS, _TOKENS = 12_000, 6e6  # read in all while the classifier learns, in 3 to 40 passes
@@ -95,7 +96,7 @@ class _Choosing:
 
     def _steps(self, n: int) -> None:
         o, b = self.config.optimisation, self.config.budget
-        per_epoch = -(-n // o.batch_size)
+        per_epoch = 1 + len(cuts(n, o.batch_size))
         limits = [] if b.steps is None else [b.steps]
         if b.epochs is not None:
             limits.append(max(1, round(b.epochs * per_epoch)))

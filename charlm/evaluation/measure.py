@@ -104,23 +104,24 @@ def measure_windows(
     Of random ones the counts are those of the text in them; `direction` is that of ids.
     """
     reader = TokenReader(model, tokenizer.grammar, check, temperature)
-    pieces = list(
-        window_pieces(
-            ids,
-            documents,
-            tokenizer.boundary_id,
-            tokenizer.grammar,
-            window,
-            how_many,
-            np.random.default_rng(seed),
-        )
+    pieces = window_pieces(
+        ids,
+        documents,
+        tokenizer.boundary_id,
+        tokenizer.grammar,
+        window,
+        how_many,
+        np.random.default_rng(seed),
     )
+    tokens, unknown = len(ids), tokenizer.count_unknown(ids)
     if how_many is not None:
-        stretches = [(piece.begin, piece.end) for piece in pieces]
+        drawn = list(pieces)
+        stretches = [(piece.begin, piece.end) for piece in drawn]
         counts = count_stretches(tokenizer, ids, stretches, direction)
-    tokens = sum(len(piece) for piece in pieces)
-    unknown = sum(tokenizer.count_unknown(ids[piece.begin : piece.end]) for piece in pieces)
-    return Figures(reader.sum_apart(ids, pieces), tokens, counts, unknown)
+        tokens = sum(map(len, drawn))
+        unknown = sum(tokenizer.count_unknown(ids[begin:end]) for begin, end in stretches)
+        pieces = iter(drawn)
+    return Figures(reader.sum_apart(ids, pieces, window), tokens, counts, unknown)
 
 
 def count_stretches(

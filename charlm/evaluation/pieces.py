@@ -5,7 +5,7 @@ To measure it side by side all the same, it is cut into pieces whose starting st
 guessed and then made true (`token_nats`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,11 +64,11 @@ def window_pieces(
     """
     ends = np.append(documents[1:], len(ids))
     if count is None:
-        begins = [
+        begins: Iterable[int] = (
             begin
             for start, end in zip(documents.tolist(), ends.tolist(), strict=True)
             for begin in range(start, end, window)
-        ]
+        )
     else:
         begins = generator.integers(0, max(1, len(ids) - window + 1), count).tolist()
     for begin in begins:

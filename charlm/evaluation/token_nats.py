@@ -105,13 +105,12 @@ class TokenReader:
             yield from zip(group, self._read_group(ids, group), strict=True)
 
     @torch.inference_mode()
-    def sum_apart(self, ids: np.ndarray, pieces: list[Piece]) -> float:
+    def sum_apart(self, ids: np.ndarray, pieces: Iterator[Piece], longest: int) -> float:
         """-log p of all tokens of fresh pieces together, the more side by side the shorter
-        they are."""
-        streams = streams_of(max(map(len, pieces)))
+        the `longest` can be."""
+        streams = streams_of(longest)
         nats = 0.0
-        for first in range(0, len(pieces), streams):
-            group = pieces[first : first + streams]
+        while group := list(islice(pieces, streams)):
             state = self.model.empty_state(len(group))
             spelling = np.array([piece.grammar_state for piece in group])
             chunk = 0

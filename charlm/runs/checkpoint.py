@@ -142,12 +142,17 @@ def _make_way(run: RunDirectory, step: int, links: Iterable[str]) -> None:
     """Moves other content of this step aside: damaged, or saved but reached by no link.
 
     A save that died between its links leaves one of them pointing past `last`; that link
-    goes back to `last` first, so that it never points to nothing.
+    goes back to `last` first, so that it never points to nothing, or where there is no `last`
+    yet it goes.
     """
     final = run.checkpoints / str(step)
     last = linked_step(run, "last")
     for name in links:
-        if linked_step(run, name) == step and last not in (None, step):
+        if linked_step(run, name) != step or last == step:
+            continue
+        if last is None:
+            remove(run.checkpoints / name)
+        else:
             swap_link(run.checkpoints / name, str(last))
     with contextlib.suppress(RunError):
         _read_checkpoint(final, groups=())

@@ -61,22 +61,23 @@ def expand(sources: Sequence[str | Path | Source]) -> list[Source]:
             found.append(_file(path))
         else:
             raise DataError(
-                f"{_shown(path)} does not exist.", "Check the path; `-` reads standard input."
+                f"{shown(path)} does not exist.", "Check the path; `-` reads standard input."
             )
     return found
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
+    """A path as it is told and stored: any bytes of its name that are no UTF-8 as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _file(path: Path) -> Source:
-    return Source(_shown(path), path)
+    return Source(shown(path), path)
 
 
 def _files_in(folder: Path) -> list[Source]:
     def refuse(problem: OSError) -> None:
-        raise _unreadable(_shown(Path(problem.filename)), problem)
+        raise _unreadable(shown(Path(problem.filename)), problem)
 
     found = []
     for where, folders, names in os.walk(folder, onerror=refuse):
@@ -85,7 +86,7 @@ def _files_in(folder: Path) -> list[Source]:
         folders[:] = [name for name in folders if not _is_run(Path(where, name))]
     if not found:
         raise DataError(
-            f"The folder {_shown(folder)} has no file {' or '.join('*' + s for s in SUFFIXES)}.",
+            f"The folder {shown(folder)} has no file {' or '.join('*' + s for s in SUFFIXES)}.",
             "Name the files themselves, or rename them to *.txt.",
         )
     return [_file(path) for path in sorted(found, key=lambda path: path.relative_to(folder).parts)]

@@ -5,6 +5,7 @@ and save. Everything due after a step is done in one order (report, evaluate, sa
 a run killed anywhere and resumed repeats exactly what it had not saved.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ class Loop:
         self.listener.begin(state.step, budget.last_step(), budget.seconds)
         self._saved_at = self._evaluated_at = time.monotonic()
         self._evaluation_took = 0.0
+        self._best_saved = min(self.evaluations.nats, default=math.inf)
         try:
             if state.step and self._evaluation_due():
                 self._evaluate()  # the one during which the run was interrupted
@@ -219,7 +221,7 @@ class Loop:
             self.state.settled = self.state.step
 
     def _evaluate(self) -> bool:
-        """Measure, log and show; True if it is the best so far, and is to be saved as such."""
+        """Measure, log and show; True if it is better than all that is saved, and is to be too."""
         if self.evaluate is None:
             return False
         step = self.state.step
@@ -235,7 +237,7 @@ class Loop:
         self._evaluated_at = time.monotonic()
         self._evaluation_took = self._evaluated_at - begin
         previous = self.evaluations.nats[-1] if self.evaluations.nats else None
-        is_best = self.evaluations.add(step, found.nats, found.bits_per_character)
+        self.evaluations.add(step, found.nats, found.bits_per_character)
         evaluation = Evaluation(
             step,
             self.state.tokens,
@@ -252,7 +254,8 @@ class Loop:
         if self.sample is not None:
             with memory.aside(), self.averages.in_place():
                 self.listener.sample(step, self.sample(step))
-        return is_best
+        # Not than all there were: a better one may have met a full disk.
+        return found.nats < self._best_saved
 
     def _save_if_possible(self, best: bool = False) -> None:
         """Save now, or go on training where the disk does not allow it and try again later."""
@@ -269,5 +272,7 @@ class Loop:
         self.state.seconds = self.budget.elapsed()
         begin = time.monotonic()
         self.save(self.state, best)
+        if best:
+            self._best_saved = self.evaluations.nats[-1]
         self._saved_at = time.monotonic()
         self.budget.reserve = self._saved_at - begin

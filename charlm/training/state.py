@@ -66,13 +66,11 @@ class Evaluations:
     nats: list[float] = field(default_factory=list)
     bits: list[float | None] = field(default_factory=list)
 
-    def add(self, step: int, nats: float, bits: float | None) -> bool:
-        """Note one more, which must be finite; True if it is the best."""
-        best = not self.nats or nats < min(self.nats)
+    def add(self, step: int, nats: float, bits: float | None) -> None:
+        """Note one more, which must be finite."""
         self.steps.append(step)
         self.nats.append(nats)
         self.bits.append(bits)
-        return best
 
     @property
     def last_step(self) -> int:

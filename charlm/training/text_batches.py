@@ -2,7 +2,8 @@
 
 Every epoch each text is once in a batch. Texts are put in the order of their lengths, each
 stretched or shortened at random by up to a tenth, so that batches differ from epoch to epoch and
-little is padded; and the batches are taken in random order.
+little is padded; and the batches are taken in random order. A text that would be alone in the last
+one is put into the batch before: a head learns what tells texts of a batch apart (`model.head`).
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,11 @@ class TextBatch(NamedTuple):
     share: float  # of a full batch
 
 
+def cuts(texts: int, batch_size: int) -> range:
+    """Where all batches of an epoch but the first begin, in the order of lengths."""
+    return range(batch_size, texts - 1, batch_size)
+
+
 @dataclass(frozen=True, eq=False)
 class TextBatches:
     """The batches of N texts with these lengths (N,)."""
@@ -37,7 +43,7 @@ class TextBatches:
 
     @property
     def per_epoch(self) -> int:
-        return -(-len(self.lengths) // self.batch_size)
+        return 1 + len(cuts(len(self.lengths), self.batch_size))
 
     def batch(self, step: int) -> TextBatch:
         """The batch of step 0, 1, 2, ..."""
@@ -57,8 +63,8 @@ def _order(batches: TextBatches, epoch: int) -> list[np.ndarray]:
     draw = Draws(batches.seed, epoch).numpy("text batches")
     count = len(batches.lengths)
     stretched = batches.lengths * draw.uniform(1 - _STRETCH, 1 + _STRETCH, count)
-    cuts = range(batches.batch_size, count, batches.batch_size)
-    parts = np.split(np.argsort(stretched, kind="stable"), cuts)
+    begins = cuts(count, batches.batch_size)
+    parts = np.split(np.argsort(stretched, kind="stable"), begins)
     return [parts[place] for place in draw.permutation(len(parts))]
 
 

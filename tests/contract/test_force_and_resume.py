@@ -1,6 +1,7 @@
 """What --force and --resume must never do: lose a run, or go on with something else."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import charlm
 from charlm.errors import DataError, RunError, UsageError
 from charlm.planning import ends, resumed
 from charlm.precedence import Layer, build
+from contract.command import call
 
 SETTINGS = {"hidden_size": 16, "batch_size": 4, "bptt": 8}
 
@@ -47,6 +49,38 @@ def test_resume_without_the_run_or_its_text_is_refused(tiny_text: Path, tmp_path
     with pytest.raises(RunError, match="cache"):
         charlm.train([tiny_text], tmp_path / "run", resume=True, steps=8)
     assert charlm.load(tmp_path / "run").tokenizer.kind == "byte"
+
+
+def test_what_needs_a_validation_text_needs_it_on_resuming_too(
+    tiny_text: Path, tmp_path: Path
+) -> None:
+    charlm.train([tiny_text], tmp_path / "run", steps=4, valid_fraction=0, **SETTINGS)
+    for more in ({"patience": 2}, {"eval_every": 3}):
+        with pytest.raises(UsageError, match="needs a validation text"):
+            charlm.train([], tmp_path / "run", resume=True, steps=9, **more)
+    assert charlm.train([], tmp_path / "run", resume=True, steps=9)["steps"] == 9
+
+
+def test_an_embedded_corpus_begins_where_it_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--corpus NAME"):
+        charlm.train([], tmp_path / "run", resume=True, steps=1, **SETTINGS)
+    found = charlm.train([], tmp_path / "run", resume=True, corpus="memory", steps=1, **SETTINGS)
+    assert found["steps"] == 1
+    again = charlm.train([], tmp_path / "run", resume=True, corpus="memory", steps=2)
+    assert again["steps"] == 2
+
+
+def test_names_that_are_no_utf8(tiny_text: Path, tmp_path: Path) -> None:
+    """A run may have one; a setting, which is stored, may not."""
+    odd = os.fsdecode(b"caf\xe9")
+    (tmp_path / f"{odd}.txt").write_bytes(tiny_text.read_bytes())
+    for key in ("valid", "test", "init_from"):
+        with pytest.raises(UsageError, match="a text that UTF-8 can hold"):
+            charlm.train([tiny_text], tmp_path / "x", steps=2, **{key: str(tmp_path / odd)})
+    run = tmp_path / odd
+    charlm.train([tmp_path / f"{odd}.txt"], run, steps=2, **SETTINGS)
+    assert charlm.train([], run, resume=True, steps=4)["steps"] == 4
+    assert call("info", run).code == 0
 
 
 def test_another_limit_takes_the_place_of_the_old_one(tiny_text: Path, tmp_path: Path) -> None:

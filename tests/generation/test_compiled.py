@@ -8,9 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlm.errors import UsageError
 from charlm.generation import compiled as compiled_module
 from charlm.generation.compiled import CompiledDecoder, Rules
-from charlm.generation.decoder import decoder_of
+from charlm.generation.decoder import Decoder, decoder_of
+from charlm.generation.decoders import decoder_in
 from charlm.generation.filters import legal_only, pipeline
 from charlm.generation.generate import generate, generate_many
 from charlm.generation.native import packing, tiles
@@ -38,6 +40,11 @@ def test_a_cell_without_compiled_steps_says_so():
     )
     with pytest.raises(NotCompiledError, match="no compiled steps"):
         compiled_module.compiled_decoder_of(config, weights_of(model_of(config)), lambda said: None)
+    # Which is no fault of the machine: nothing is said of it, and bf16 is refused as an option.
+    weights, said = weights_of(model_of(config)), []
+    assert isinstance(decoder_in("auto", config, weights, said.append), Decoder) and not said
+    with pytest.raises(UsageError, match="--precision bf16"):
+        decoder_in("bf16", config, weights, said.append)
 
 
 def of_halves(weights):

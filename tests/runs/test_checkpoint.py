@@ -84,6 +84,17 @@ def test_a_step_that_is_there_is_not_written_again(run: RunDirectory):
     assert same_arrays(load(run).groups, arrays(1))
 
 
+def test_a_first_save_that_died_between_its_links_is_put_in_its_place_anew(run: RunDirectory):
+    """By the clock the same step has other arrays when it is trained again."""
+    for name in os.listdir(run.checkpoints):
+        path = run.checkpoints / name
+        path.unlink() if path.is_symlink() else shutil.rmtree(path)
+    save(run, 100, arrays(1), {}, ("best",))  # and was killed before the link `last`
+    save(run, 100, arrays(2), {}, ("best", "last"))
+    for which in ("best", "last"):
+        assert same_arrays(load(run, which).groups, arrays(2))
+
+
 def test_a_damaged_step_is_replaced(run: RunDirectory):
     (run.checkpoints / "100" / "weights.safetensors").write_bytes(b"")
     save(run, 100, arrays(1), {}, ("last",))

@@ -327,7 +327,7 @@ def test_evaluations_are_read_back_from_the_metrics():
     evaluations, records = Evaluations(), []
     assert (evaluations.best_step, evaluations.since_best, evaluations.last_step) == (0, 0, -1)
     for step, nats, bits in ((2, 3.0, 6.0), (4, 1.5, None), (6, 1.5, 3.0), (8, 2.0, 4.0)):
-        assert evaluations.add(step, nats, bits) == (step < 6)
+        evaluations.add(step, nats, bits)
         records.append({"split": "train", "step": step, "nats_per_token": 0.1})
         records.append(
             {"split": "valid", "step": step, "nats_per_token": nats, "bits_per_character": bits}

@@ -7,6 +7,7 @@ import pytest
 
 import charlm
 from charlm.errors import MachineError
+from charlm.evaluation.validation import RunMeasurement
 from charlm.runs import checkpoint
 from charlm.training.listener import Listener
 
@@ -41,3 +42,25 @@ def test_an_intermediate_save_may_fail_but_not_the_last(
     monkeypatch.setattr(checkpoint, "save", lambda run, *rest: full_at_first(run, 0))
     with pytest.raises(MachineError, match="no space"):
         charlm.train([tiny_text], tmp_path / "other", steps=12, **settings)
+
+
+def test_what_is_the_best_of_all_that_could_be_saved_is_kept(
+    tiny_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best evaluation meets a full disk; a later one is better than what is on it."""
+    figures = iter([2.5, 1.6, 1.62, 1.61, 1.9])
+    real_save, real_measure = checkpoint.save, RunMeasurement.valid
+
+    def full_once(run: Any, step: int, *rest: Any) -> Path:
+        if step == 8:
+            raise MachineError(f"{run.path}: no space left on device")
+        return real_save(run, step, *rest)
+
+    def measured(self: Any) -> Any:
+        return real_measure(self)._replace(nats=next(figures))
+
+    monkeypatch.setattr(checkpoint, "save", full_once)
+    monkeypatch.setattr(RunMeasurement, "valid", measured)
+    settings = {"hidden_size": 16, "batch_size": 4, "bptt": 8, "eval_every": 4, "save_every": 1e9}
+    summary = charlm.train([tiny_text], tmp_path / "run", steps=20, **settings)
+    assert summary["best_step"] == 16

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charlm.config import SETTINGS, Config
+from charlm.config import SETTINGS, Config, Regularisation
 from charlm.errors import DataError
 from charlm.precedence import Layer, build, read_toml, to_toml
 from charlm.settings import AUTO
@@ -307,3 +307,13 @@ def test_layers_are_tried_with_the_streams_of_long_runs(tokenizer, streams):
     facts = replace(facts_of(2_000_000, 33_278 if tokenizer == "word" else 65, 300.0), pace=pace)
     resolved, _ = resolve(config_of(tokenizer=tokenizer, minutes=60.0), facts)
     assert tried[0] == streams == resolved.optimisation.batch_size
+
+
+def test_a_rate_that_is_given_is_taken_and_the_factor_takes_none_beyond() -> None:
+    def rate(given: float, factor: float) -> float:
+        return Config(regularisation=Regularisation(output_dropout=given, dropout=factor)).rate(
+            "output_dropout"
+        )
+
+    assert rate(0.97, 1) == 0.97
+    assert rate(0.5, 3) == 0.95 and rate(0.97, 3) == 0.97 and rate(0.5, 0) == 0

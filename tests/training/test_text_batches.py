@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.training.text_batches import TextBatches, side_by_side
+from charlm.training.text_batches import TextBatches, cuts, side_by_side
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=60)
 
@@ -17,7 +17,10 @@ def test_each_text_is_once_in_an_epoch(lengths, batch_size, epoch):
     steps = range(epoch * batches.per_epoch, (epoch + 1) * batches.per_epoch)
     found = [batches.batch(step) for step in steps]
     assert sorted(np.concatenate([one.numbers for one in found])) == list(range(len(lengths)))
-    assert all(0 < len(one.numbers) <= batch_size for one in found)
+    # None is alone in a batch: what tells texts of a batch apart would be nothing.
+    fewest = min(2, batch_size, len(lengths))
+    assert all(fewest <= len(one.numbers) <= batch_size + 1 for one in found)
+    assert len(found) == 1 + len(cuts(len(lengths), batch_size))
     assert sum(one.share for one in found) == pytest.approx(len(lengths) / batch_size)
     assert found[-1].epoch == epoch + 1
     anew = TextBatches(np.array(lengths), batch_size, seed=3).batch(steps[-1])

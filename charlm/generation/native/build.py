@@ -57,7 +57,8 @@ def steps(say: Say) -> Run:
         if stored is None:
             say("Compiling the decoder for this machine, once: some seconds.")
             stored = _compile()
-            _keep(stored, name)
+            if reason := _kept_nowhere(stored, name):
+                say(f"It can be kept nowhere ({reason}): it is compiled at each start.")
         _loaded[name] = _load(llvm, *stored)
         return _loaded[name][0]
     except (ImportError, OSError, RuntimeError) as error:
@@ -94,7 +95,8 @@ def _compile() -> tuple[str, bytes]:
     return compiled.fndesc.llvm_func_name, code
 
 
-def _keep(stored: tuple[str, bytes], name: str) -> None:
+def _kept_nowhere(stored: tuple[str, bytes], name: str) -> str:
+    """Keeps it; the reason where that cannot be, else nothing."""
     content = f"{stored[0]}\n".encode() + stored[1]
     content = hashlib.sha256(content).hexdigest().encode() + b"\n" + content
     reason = ""
@@ -103,10 +105,10 @@ def _keep(stored: tuple[str, bytes], name: str) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(folder / name, content, mode=0o644)
             _remove_old(folder)
-            return
+            return ""
         except (OSError, MachineError) as error:
             reason = str(error)
-    raise NotCompiledError(f"it can be kept nowhere: {reason}")
+    return reason
 
 
 def _remove_old(folder: Path) -> None:
