@@ -45,13 +45,15 @@ class Draws:
 
     `share`: only these streams are here, and what is drawn for each stream is what a process
     that reads them all would draw for it. None: they are all here. `part`: of one of several
-    alike in the network.
+    alike in the network. `begin`: the time at which this window of a text begins, for what is drawn
+    anew at every time and not once for the text.
     """
 
     seed: int
     step: int
     share: Share | None = None
     part: str = ""
+    begin: int = 0
 
     def of(self, part: str) -> "Draws":
         """Those of one part, whose places have the names that they have in every other."""

@@ -139,6 +139,7 @@ def zoneout(
     for the LSTM's c and h; here it is one. `expectation` is what evaluation takes.
     """
     shape = (extent.steps, extent.streams, weight_hh.shape[1])
+    place += f" {draws.begin}" if draws.begin else ""
     return TemporalDrop(
         weight_hh,
         zone=tuple(

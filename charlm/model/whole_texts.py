@@ -6,6 +6,7 @@ every chunk through what is pooled.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -55,7 +56,8 @@ def read(
     more = like.new_zeros(())
 
     def one(begin: int, pooled: Pooled, state: StackState) -> tuple[Pooled, Tensor, StackState]:
-        passed = encoder(texts.ids[begin : begin + chunk], state, (), rates, draws)
+        here = None if draws is None else replace(draws, begin=begin)
+        passed = encoder(texts.ids[begin : begin + chunk], state, (), rates, here)
         found = like.new_zeros(()) if of_chunk is None else of_chunk(passed, begin)
         return pooled.take_in(passed.undropped, texts.lengths - begin), found, passed.state
 

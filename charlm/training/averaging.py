@@ -99,9 +99,11 @@ class Averages:
         """Take in the weights after `step`."""
         count = self.rule.count(step, evaluations)
         weights = [parameter.detach() for parameter in self.parameters]
-        if count and self.values is None:
+        if not count:
+            self.values = None  # there may be some, where the evaluations they began with are lost
+        elif self.values is None:
             self.values = [weight.clone() for weight in weights]
-        elif count and self.values is not None:
+        else:
             torch._foreach_lerp_(self.values, weights, self.rule.share(count))
 
     @contextmanager

@@ -245,6 +245,23 @@ def test_zoneout_keeps_units_for_a_step_and_draws_for_each_part_of_the_state(wei
     assert torch.equal(piece[0], h[3:5]) and torch.equal(piece[1], c[3:5])
 
 
+def test_zoneout_draws_anew_in_each_window_of_a_text(weight):
+    """And what is locked over time is the same in all of them."""
+    extent, first, later = Extent(T, B, 1), Draws(1, 1), Draws(1, 1, begin=T)
+    drawn = {
+        kind: [
+            dropout.temporal(
+                weight, extent, DropoutRates(temporal=0.4, temporal_kind=kind), at, "x"
+            )
+            for at in (first, later)
+        ]
+        for kind in ("zoneout", "variational")
+    }
+    zones = [drop.zone[0] for drop in drawn["zoneout"]]
+    assert not torch.equal(*zones)
+    assert torch.equal(*(drop.weight_hh for drop in drawn["variational"]))
+
+
 @pytest.mark.parametrize("cell", registry.CELLS)
 def test_a_shared_mask_is_a_mask_for_each_stream_that_is_the_same(cell):
     """W_hh diag(m) masks what products read and nothing else: a gated unit keeps its memory."""

@@ -99,6 +99,16 @@ def test_a_trigger_is_never_taken_back():
     assert NonMonotoneAverage().count(16, evaluations) == 16 - 7
 
 
+def test_an_average_whose_beginning_is_lost_does_not_stand_still():
+    """Where metrics.jsonl is lost: else it would be what is kept for good."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    averages = Averages([weight], NonMonotoneAverage())
+    averages.values = [torch.full((1,), 5.0)]  # of a checkpoint
+    averages.after_step(9, Evaluations())
+    with averages.in_place():
+        assert float(weight.detach()) == 0
+
+
 def test_who_asks_for_which_rule():
     assert isinstance(rule_for("adamw", None), NoAverage)
     assert rule_for("adamw", 0.99) == ExponentialAverage(0.99)
