@@ -18,7 +18,7 @@ from typing import Any
 
 import charlm
 
-PIECES = {"tokenizer": "unigram", "vocab_size": 8000}
+PIECES = {"tokenizer": "unigram"}
 WORDS = {"tokenizer": "word"}
 # Level -> what is trained there. A preset brings its own tokenizer.
 WAYS: dict[str, dict[str, dict[str, Any]]] = {
