@@ -86,7 +86,7 @@ class Setting:
 
     def _inside(self, number: float) -> bool:
         return (
-            (abs(number) < 2**63 if isinstance(number, int) else math.isfinite(number))
+            (abs(number) < 2**128 if isinstance(number, int) else math.isfinite(number))
             and (self.least is None or number >= self.least)
             and (self.most is None or number <= self.most)
             and (self.above is None or number > self.above)

@@ -1,6 +1,6 @@
 """A network as it is read back: its configuration, tokenizer and weights, which fit together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from charlm.model.ngram_rows import CODES
 from charlm.precedence import stored_configuration
 from charlm.runs.directory import RunDirectory
 from charlm.runs.export import StoredModel
+from charlm.settings import AUTO
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 
 
@@ -101,3 +102,11 @@ class StoredNetwork:
             summary = RunDirectory.open(stored.path).read_summary()
             found["summary"] = summary and {**summary, "run": str(stored.path)}
         return found
+
+    def settled(self, how: Mapping[str, Any]) -> dict[str, Any]:
+        """`how` it is to run, with the number of threads that is the fastest now for "auto"."""
+        from charlm.training.precision import MOST_THREADS, fastest_threads
+
+        if how.get("threads", AUTO) != AUTO:
+            return dict(how)
+        return {**how, "threads": fastest_threads(MOST_THREADS)}

@@ -11,7 +11,7 @@ from charlm.cli.labelled_options import TABLE
 from charlm.cli.single_texts import FILE, open_texts
 from charlm.cli.verbs import Context, SharedSettings, checked, parameter, setting_option
 from charlm.errors import UsageError
-from charlm.settings import AUTO, Setting
+from charlm.settings import Setting
 from charlm.storage.places import require_file_place
 
 _POOLING = Setting(
@@ -56,11 +56,9 @@ def embed(context: Context, values: Mapping[str, Any]) -> None:
     batches = open_texts(context, values, reading)
 
     from charlm import api
-    from charlm.training.precision import MOST_THREADS, fastest_threads
 
     model = api.load(values["run"])
-    if running["threads"] == AUTO:  # tried once, and not for every batch
-        running["threads"] = fastest_threads(MOST_THREADS)
+    running = model.settled(running)  # once, and not for every batch
     kept: list[Any] = []
     count = 0
     say = context.messages.say

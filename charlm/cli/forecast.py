@@ -46,6 +46,8 @@ def forecast(context: Context, values: Mapping[str, Any]) -> None:
     out, title = values["out"], values["title"]
     if title is not None and out is None:
         raise UsageError("--title is over a picture", "Give --out FILE too.")
+    if out is not None:
+        require_file_place(out)
     series = read_values(context, values)
 
     from charlm import api, forecasting
@@ -55,7 +57,6 @@ def forecast(context: Context, values: Mapping[str, Any]) -> None:
 
     if out is not None:
         check_picture(out)
-        require_file_place(out)
     model, say = api.load(values["run"]), context.messages.say
     if held_out.held_out is None:
         found = forecasting.forecast(model, series, settings, say)

@@ -212,7 +212,7 @@ def test_what_cannot_be_used_is_refused(run, settings, named, lm, tmp_path):
 
 
 def test_two_runs_that_do_not_fit_are_refused(lm, tiny_run, tmp_path):
-    for other, what in ((lm, "both read forward"), (tiny_run, "other sizes")):
+    for other, what in ((lm, "both read forward"), (tiny_run, "other kinds")):
         with pytest.raises(UsageError, match=what):
             charlm.finetune_classifier(lm, rows(), tmp_path / "run", backward=str(other), **QUICK)
 

@@ -87,7 +87,7 @@ CASES = [
     for option, (kind, zero) in options.items()
     for value in ["nan", "inf", "-inf", "-1", "many", ""]
     + ([] if zero else ["0"])
-    + (["1.5", "9" * 19, "9" * 400] if kind == "a whole number" else [])
+    + (["1.5", "9" * 400] if kind == "a whole number" else [])
 ] + [
     (verb, option, value, "number")
     for verb, options in TOO_MUCH.items()

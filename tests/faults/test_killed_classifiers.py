@@ -10,7 +10,7 @@ from charlm.runs.checkpoint import load
 from faults.processes import Fault, charlm, last_step, metrics
 
 STEP = "charlm.training.loop:Loop._step"
-LM_STEPS, STEPS, UNFREEZE = 12, 14, 3  # the head, the layer, then the embedding learn too
+LM_STEPS, STEPS, UNFREEZE = 12, 12, 3  # the head, the layer, then the embedding learn too
 
 TRAINING = options(
     **QUICK | {"epochs": 2},
