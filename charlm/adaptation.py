@@ -14,7 +14,7 @@ HELP = "`charlm evaluate --help` shows every option with its range."
 
 TEMPERATURE = Setting(
     "figures of logits divided by X beside; auto: the best on the run's own valid text",
-    above=0,
+    least=0.001,
     most=100,
     auto=True,
     none=True,

@@ -6,6 +6,7 @@ held-out text, which nobody can have copied. And where canaries were planted, it
 cheaper than other numbers theirs are (evaluation/exposure.py).
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import numpy as np
 from charlm.audit_settings import AuditSettings
 from charlm.draws import Draws
 from charlm.errors import DataError, RunError
-from charlm.evaluation.copies import Codes, Documents, codes_of, copied, longest
+from charlm.evaluation.copies import Codes, Documents, codes_of, copied, longest, pieces_of
 from charlm.loaded import Model
 from charlm.settings import AUTO
 from charlm.text.canaries import DIGITS, Canaries, sentence
@@ -140,7 +141,8 @@ def audit(
     settings = settings or AuditSettings()
     model.language_model  # noqa: B018 (RunError where there is none, before any text is read)
     with _texts(model, corpus, held_out, settings, stdin, say) as (training, new, own):
-        pieces = list(_pieces(new, settings))
+        # As long as the texts that are written, and not more of them than needed.
+        pieces = list(pieces_of(new, settings.length, 4 * settings.samples))
         if len(pieces) < 2:
             raise DataError(
                 f"the held-out text has fewer than {2 * settings.length} characters",
@@ -192,7 +194,10 @@ def _texts(
             "Name new text of the same kind with --held-out FILE, or audit the run itself.",
         )
     roles: dict[str, Any] = {"train": list(corpus)}
-    roles |= {name: [path] for name, path in (("valid", c.valid), ("test", c.test)) if path}
+    own = {name: path for name, path in (("valid", c.valid), ("test", c.test)) if path}
+    # With new text in their place they are needed only to know the text again.
+    left_out = {name for name, path in own.items() if held_out and not os.path.exists(path)}
+    roles |= {name: [path] for name, path in own.items() if name not in left_out}
     if held_out:
         roles["held out"] = list(held_out)
     fractions = exact_fractions(
@@ -223,7 +228,8 @@ def _texts(
             role, span = spans[part]
             return lambda: (_as_known(model, blocks) for blocks in found.part(part, role, span))
 
-        yield documents("train"), documents(new), _is_own(model, found.documents)
+        is_own = None if left_out else _is_own(model, found.documents)
+        yield documents("train"), documents(new), is_own
 
 
 def _is_own(model: Model, documents: Sequence[Document]) -> bool | None:
@@ -240,20 +246,6 @@ def _as_known(model: Model, blocks: Iterator[str]) -> Iterator[str]:
     tokenizer = model.tokenizer
     for block in blocks:
         yield block if tokenizer.lossless else tokenizer.decode(tokenizer.encode(block))
-
-
-def _pieces(documents: Documents, settings: AuditSettings) -> Iterator[Codes]:
-    """Held-out text in pieces as long as the texts written, and not more of them than needed."""
-    count, waiting = 0, np.empty(0, np.uint32)
-    for document in documents():
-        for block in document:
-            waiting = np.concatenate([waiting, codes_of(block)])
-            while len(waiting) >= settings.length and count < 4 * settings.samples:
-                yield waiting[: settings.length]
-                waiting = waiting[settings.length :]
-                count += 1
-            if count == 4 * settings.samples:
-                return
 
 
 def _share(

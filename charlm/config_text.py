@@ -49,8 +49,8 @@ class Tokenizer:
     vocab_size: Annotated[
         int,
         Setting(
-            "most tokens, bytes and markers among them (word: 50,000; unigram and bpe: 4 x the "
-            "square root of the text's characters, beside bytes and alphabet)",
+            "most tokens, bytes and markers among them (word: 50,000; unigram and bpe: the square "
+            "root of the text's characters, at most 16,000, beside bytes and alphabet)",
             least=1,
             most=1e6,
             auto=True,

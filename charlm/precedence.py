@@ -111,7 +111,7 @@ def read_toml(text: str, source: str) -> Layer:
     """A TOML configuration as a layer. Raises UsageError where it is not TOML."""
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # or a number of more digits than Python reads
         raise UsageError(f"{source} is not TOML: {error}", "Mend the line it names.") from error
     except RecursionError as error:
         raise UsageError(f"{source} is nested too deeply", "Write it plainly.") from error

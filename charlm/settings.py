@@ -73,7 +73,7 @@ class Setting:
             return None
         try:
             result = _convert(value, kind)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise BadValue(self.needed(kind)) from error
         if self.choices and result not in self.choices:
             near = get_close_matches(str(result), self.choices, 1)

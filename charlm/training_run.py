@@ -30,7 +30,7 @@ from charlm.text.token_cache import TokenCache
 from charlm.text.tokenizers.base import Tokenizer, load_tokenizer
 from charlm.training import tensorboard
 from charlm.training.batch_sizing import fit_to_text
-from charlm.training.interrupt import Interruption, noted
+from charlm.training.interrupt import Interruption, at_once, noted
 from charlm.training.listener import Listener
 from charlm.training.ranks import Ranks, joined
 from charlm.transfer import adopted, source_of
@@ -103,7 +103,8 @@ def _replace(
     """Train in place of another run, which goes only when the new text has been read."""
     with successor(request.out) as folder:
         cache = RunDirectory(folder).cache
-        cached, tokenizer = read_text(request, cache, listener, interruption.check)
+        with at_once(interruption):
+            cached, tokenizer = read_text(request, cache, listener, interruption.check)
         plan = resolve(request.config, cached, tokenizer)
         del cached
         run = RunDirectory.create(request.out, force=True, prepared=folder)
@@ -134,9 +135,9 @@ class _Run:
     ) -> dict[str, Any]:
         """Train from the beginning, or from the weights of `source`; `read`: the text, if it has
         been read already, and `plan`, if it has been made."""
-        cache, tokenizer = read or read_text(
-            self.request, self.run.cache, self.listener, self.interruption.check
-        )
+        about = self.request, self.run.cache, self.listener, self.interruption.check
+        with at_once(self.interruption):
+            cache, tokenizer = read or read_text(*about)
         found = plan or resolve(self.request.config, cache, tokenizer)
         documents, sizes = cache.manifest.sources, cache.parts
         self.listener.say(

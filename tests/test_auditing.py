@@ -8,9 +8,10 @@ import pytest
 from contract.command import call
 
 import charlm
-from charlm import api, auditing
+from charlm import api
 from charlm.audit_settings import AuditSettings
 from charlm.errors import DataError, UsageError
+from charlm.evaluation.copies import pieces_of
 
 QUICK = AuditSettings(samples=8, length=400, canary_draws=300)
 COMMON = {"threads": 1, "precision": "fp32", "device": "cpu", "layers": 1, "embedding_size": 24,
@@ -103,7 +104,7 @@ def test_no_more_of_a_long_text_is_read_than_is_needed():
             read.append(number)
             yield "x" * 500
 
-    pieces = list(auditing._pieces(lambda: iter([blocks()]), AuditSettings(samples=2, length=250)))
+    pieces = list(pieces_of(lambda: iter([blocks()]), length=250, most=8))
     assert len(pieces) == 8 and all(len(piece) == 250 for piece in pieces)
     assert len(read) == 4
 

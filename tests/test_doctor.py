@@ -11,6 +11,7 @@ from contract.command import call
 
 import charlm
 from charlm import api, doctor, registry
+from charlm.cli.doctor import _rows as doctor_rows
 from charlm.model import self_test
 from charlm.model.kernels import sequence
 from charlm.training.precision import ProductRates
@@ -84,6 +85,7 @@ def test_it_goes_on_where_things_are_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_computing", broken)
     found = api.doctor(tmp_path)
     assert found["versions"]["torch"] and found["memory_bytes"] and found["temporary"] is None
+    assert ("temporary", "none") in doctor_rows(found)
     one, other = found["problems"]
     assert "no folder for temporary files" in one and "libgomp" in other
 

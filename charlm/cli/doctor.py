@@ -32,6 +32,9 @@ def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows.append(("memory", f"{found['memory_bytes'] / 2**30:.1f} GiB"))
     for name in ("disk", "temporary"):
         place = found[name]
+        if place is None:
+            rows.append((name, "none"))
+            continue
         room = f"{place.get('free_bytes', 0) / 2**30:.1f} GiB free"
         disk = f"{place['seconds_to_disk'] * 1000:.1f} ms to the disk" if place["writable"] else (
             "cannot be written"

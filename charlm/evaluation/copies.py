@@ -111,3 +111,16 @@ def _blocks(documents: Documents, length: int) -> Iterator[Codes]:
                 kept = kept[len(kept) - length + 1 :]
         if len(kept) >= length:
             yield kept
+
+
+def pieces_of(documents: Documents, length: int, most: int) -> Iterator[Codes]:
+    """The text in pieces of `length`, up to `most`; not more of it is read than they take."""
+    count, waiting = 0, np.empty(0, np.uint32)
+    for document in documents():
+        for block in document:
+            waiting = np.concatenate([waiting, codes_of(block)])
+            while len(waiting) >= length:
+                yield waiting[:length]
+                waiting, count = waiting[length:], count + 1
+                if count == most:
+                    return

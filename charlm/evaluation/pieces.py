@@ -60,7 +60,7 @@ def window_pieces(
     """Windows of `window` tokens, each from the empty state with the true token before it.
 
     Every window of each document in order (its tail is a shorter one), or `count` random ones,
-    which end where their document does.
+    of whole characters, which end where their document does.
     """
     ends = np.append(documents[1:], len(ids))
     if count is None:
@@ -73,9 +73,16 @@ def window_pieces(
         begins = generator.integers(0, max(1, len(ids) - window + 1), count).tolist()
     for begin in begins:
         document = np.searchsorted(documents, begin, side="right") - 1
+        end = min(begin + window, int(ends[document]))
+        if count is not None:
+            # Of whole characters: what is counted of its text would not be there in halves.
+            while grammar.state_before(ids, begin):
+                begin -= 1
+            while end < len(ids) and grammar.state_before(ids, end):
+                end += 1
         yield Piece(
             begin,
-            min(begin + window, int(ends[document])),
+            end,
             True,
             boundary_id if begin == documents[document] else int(ids[begin - 1]),
             grammar.state_before(ids, begin),

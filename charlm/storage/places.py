@@ -11,9 +11,9 @@ def require_file_place(path: str | Path) -> Path:
     written, or something stands there that is no plain file."""
     target = Path(os.path.realpath(path))
     wrong = None
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         wrong = "is not a file"
-    elif not target.parent.is_dir():
+    elif not os.path.isdir(target.parent):
         wrong = "is in a folder that does not exist"
     elif not os.access(target.parent, os.W_OK | os.X_OK):
         wrong = "is in a folder that may not be written"

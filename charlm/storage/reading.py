@@ -151,7 +151,7 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
     """One TOML document; RunError naming `path` if it is malformed or nested too deeply."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # or a number of more digits than Python reads
         raise damaged(path, f"is not valid TOML: {error}", "Mend the line named above.") from error
     except RecursionError as error:
         raise damaged(path, "is nested too deeply") from error

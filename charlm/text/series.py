@@ -105,6 +105,8 @@ def _number(cell: str) -> float:
 def usual_step(values: Values) -> Decimal:
     """1, 2 or 5 times a power of ten: the first with at most some 40 of it in these values."""
     low, high = np.nanquantile(values, [0.01, 0.99])
+    if not math.isfinite(high - low):
+        raise DataError("the values are too far apart for numbers", "Give --step.")
     wanted = (high - low) / _USUAL_STEPS or max(abs(high) / 1000, 1e-6)
     power = Decimal(10) ** math.floor(math.log10(wanted))
     return next(times * power for times in (1, 2, 5, 10) if times * float(power) >= wanted)

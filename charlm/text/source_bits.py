@@ -10,7 +10,7 @@ bits/SHA256SUMS, with a line `<sha256>  STEM.txt`: the bits are those of that te
 import math
 from pathlib import Path
 
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, Interrupted
 from charlm.storage.reading import read_text
 from charlm.text.decoding import Say
 
@@ -32,6 +32,8 @@ def source_bits(text: Path, characters: int, sha256: str, say: Say) -> float | N
         if _noted_sum(table.parent / SUMS, name) != sha256:
             raise ValueError(f"{SUMS} beside it has not the SHA-256 of this text")
         return _sum_of(read_text(table), characters)
+    except Interrupted:
+        raise
     except (CharlmError, ValueError) as problem:
         what = problem.what if isinstance(problem, CharlmError) else str(problem)
         say(f"{table} gives no limit for {text.name}: {what}.")

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -55,9 +56,10 @@ def expand(sources: Sequence[str | Path | Source]) -> list[Source]:
         if source == "":
             raise DataError("a text has no name: it is empty.", "Name a file, a folder, or `-`.")
         path = Path(source)
-        if path.is_dir():
+        mode = _mode(path)
+        if stat.S_ISDIR(mode):
             found.extend(_files_in(path))
-        elif path.exists():
+        elif mode:
             found.append(_file(path))
         else:
             raise DataError(
@@ -75,6 +77,16 @@ def _file(path: Path) -> Source:
     return Source(shown(path), path)
 
 
+def _mode(path: Path) -> int:
+    """What kind of file is there, 0 for none. DataError: it may not be looked at."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as problem:
+        raise _unreadable(shown(path), problem) from problem
+
+
 def _files_in(folder: Path) -> list[Source]:
     def refuse(problem: OSError) -> None:
         raise _unreadable(shown(Path(problem.filename)), problem)
@@ -82,7 +94,7 @@ def _files_in(folder: Path) -> list[Source]:
     found = []
     for where, folders, names in os.walk(folder, onerror=refuse):
         paths = [Path(where, name) for name in names if name.endswith(SUFFIXES)]
-        found += [path for path in paths if path.is_file()]
+        found += [path for path in paths if stat.S_ISREG(_mode(path))]
         folders[:] = [name for name in folders if not _is_run(Path(where, name))]
     if not found:
         raise DataError(

@@ -4,6 +4,7 @@ A folder holds the files of each part (part_files.py) and `manifest.json`, which
 last and whole: without it there is no cache.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from charlm.errors import DataError, MachineError, RunError
 from charlm.storage.atomic import write_atomically
+from charlm.storage.reading import read_regular
 from charlm.text.canaries import Canaries
 from charlm.text.corpus import (
     BLOCK_CHARACTERS,
@@ -49,6 +51,7 @@ from charlm.text.tokenizers.base import (
 )
 
 MANIFEST = "manifest.json"
+_MOST_BYTES = 1 << 28  # of it: a line for each of its sources
 
 Progress = Callable[[int], None]
 
@@ -90,14 +93,12 @@ class TokenCache:
         RunError: no cache there, or its files do not fit its manifest.
         """
         path = folder / MANIFEST
-        try:
-            data = path.read_bytes()
-        except OSError as problem:
+        if not os.path.lexists(path):
             raise RunError(
-                f"{folder} holds no token cache: {MANIFEST}: {problem.strerror or problem}.",
+                f"{folder} holds no token cache: {MANIFEST} is not there.",
                 "Name the text itself, or make the cache again.",
-            ) from problem
-        manifest = read_object(data, Manifest, str(path))
+            )
+        manifest = read_object(read_regular(path, limit=_MOST_BYTES), Manifest, str(path))
         dtype = smallest_dtype(manifest.vocabulary_size)
         if dtype.name != manifest.dtype:
             raise damaged(path, f"dtype {manifest.dtype} for {manifest.vocabulary_size} ids")

@@ -261,11 +261,12 @@ def test_interrupted_after_saving(
     assert json.loads(went_on.out)["steps"] == saved + 2
 
 
-def test_interrupted_while_a_table_is_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("finetune-classify", "none", "-", "--csv"), ("train", "-")])
+def test_interrupted_while_a_text_is_waited_for(words: tuple[str, ...], tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.write(write_end, b"text,label\nthe heart beats,heart\n")
     out = tmp_path / "run"
-    process = Process("finetune-classify", "none", "-", "--csv", "--out", out, stdin=read_end)
+    process = Process(*words, "--out", out, stdin=read_end)
     time.sleep(3)  # until it waits
     os.kill(process.pid, signal.SIGTERM)
     ended = process.wait()

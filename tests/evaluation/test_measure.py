@@ -16,6 +16,7 @@ from charlm.evaluation import token_nats as module
 from charlm.evaluation.measure import measure, measure_windows
 from charlm.model.language_model import Architecture, LanguageModel
 from charlm.registry import CELLS
+from charlm.text.tokenizers.base import TokenizerSettings, fit_tokenizer
 from evaluation.models import Text, model_of, tokenizer_of
 
 # Seen, unseen and spelled characters; a document of one token, one that ends in a spelled
@@ -312,3 +313,13 @@ def test_every_cell_gives_one_streams_figure(monkeypatch, cell, nonlinearity, zo
         wanted -= np.log((1 - mass) * q + mass * tokenizer.grammar.floor[s, token])
     cut(monkeypatch, 64, 8, 2, 2)
     assert measured(model, tokenizer, text).nats == pytest.approx(wanted, rel=1e-6)
+
+
+def test_random_windows_are_of_whole_characters():
+    """At the level of bytes most windows would begin or end in the middle of one."""
+    tokenizer = fit_tokenizer(TokenizerSettings(kind="byte"), ["a"])
+    text = Text(tokenizer, ["中" * 400])
+    model = model_of(tokenizer)
+    about = model, tokenizer, text.ids, text.documents, text.counts
+    found = measure_windows(*about, window=16, how_many=50, seed=3)
+    assert found.counts.bytes == found.tokens == 3 * found.counts.characters

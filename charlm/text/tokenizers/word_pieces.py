@@ -14,6 +14,7 @@ import regex
 
 _CHUNKS: Final = re.compile(r" ?\S+|\n|[^\S\n]+")
 MOST_CHUNKS: Final = 1 << 19  # known at once: some 100 MB
+MOST_PIECES: Final = 1 << 22  # in them: where there are no spaces a chunk is a whole line
 # What joins with whatever follows it, whitespace too, to one piece (Unicode Annex 29, GB9b).
 _JOINS_ON: Final = regex.compile(r"\p{GCB=Prepend}")
 _FIRST_JOINING: Final = "\u0600"
@@ -62,8 +63,8 @@ class KnownPieces:
 
     @property
     def full(self) -> bool:
-        """Whether so many chunks are known that it is better to begin anew."""
-        return len(self._chunks) > MOST_CHUNKS
+        """Whether so much is known that it is better to begin anew."""
+        return len(self._chunks) > MOST_CHUNKS or len(self._pieces) > MOST_PIECES
 
     @property
     def kinds(self) -> npt.NDArray[np.uint8]:
