@@ -30,7 +30,8 @@ class AuditSettings:
     errors: Annotated[
         str,
         Setting(
-            "what to do with invalid bytes; auto: as then", choices=(AUTO, "strict", "replace")
+            "what to do with invalid bytes; auto: as at its training",
+            choices=(AUTO, "strict", "replace"),
         ),
     ] = AUTO
     seed: Annotated[int, Setting("of every random choice", least=0, most=2**63 - 1)] = 1

@@ -14,7 +14,7 @@ class Corpus:
     corpus: Annotated[
         str | None,
         Setting(
-            "without TEXT: which of the corpora that come with charlm (as if clinical_notes)",
+            "without TEXT: which of the corpora that come with charlm (none: clinical_notes)",
             choices=registry.CORPORA,
             none=True,
         ),
@@ -71,7 +71,7 @@ class Tokenizer:
     word_oov: Annotated[
         str,
         Setting(
-            "word: spell rare and unseen words (as if spell), or lose them and all whitespace as "
+            "word: spell rare and unseen words (auto: spell), or lose them and all whitespace as "
             "<unk> does in the literature",
             choices=("spell", "unk"),
             auto=True,

@@ -37,10 +37,16 @@ class HoldOutSettings:
         ),
     ] = None
     every: Annotated[
-        int, Setting("values from one forecast to the next (as if the horizon)", least=1, auto=True)
+        int,
+        Setting(
+            "values from one forecast to the next (auto: as many as the horizon)",
+            least=1,
+            auto=True,
+        ),
     ] = AUTO
     average: Annotated[
-        int, Setting("values in the moving average (as if the horizon)", least=1, auto=True)
+        int,
+        Setting("values in the moving average (auto: as many as the horizon)", least=1, auto=True),
     ] = AUTO
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """The sizes that charlm chooses by itself against fixed ones, on any texts.
 
-    python scripts/sizes.py songci.txt big.txt --characters 10_000 1_000_000 --minutes 1
+    python scripts/sizes.py songci.txt big.txt --characters 10_000 1_000_000 --minutes 1 \
+        --work sizes/
 
 Of each text the first so many characters (all, where none are named); their last tenth is held
 out. At each level - characters, pieces, words - `auto` is trained for --minutes, and for as long
