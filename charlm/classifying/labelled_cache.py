@@ -3,7 +3,6 @@
 With both, training, measuring and the baseline need the person's table no more.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec.structs import replace
 
 from charlm.errors import RunError
 from charlm.storage.atomic import write_atomically
@@ -21,7 +19,7 @@ from charlm.text.labelled import LabelledRow
 from charlm.text.labelled_splits import Division
 from charlm.text.sources import Source, at_hand
 from charlm.text.splits import PARTS
-from charlm.text.stored import json_bytes, read_object
+from charlm.text.stored import read_sealed, sealed
 from charlm.text.text_ids import documents_of
 from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
@@ -39,12 +37,6 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     rows: dict[str, list[_Number]]  # where each text stood in its table
     sha256: str = ""  # of the same without it
     format: int = 1
-
-
-def hash_of(labels: object) -> str:
-    """The SHA-256 of what `labels.json` holds beside it."""
-    content = {key: value for key, value in msgspec.to_builtins(labels).items() if key != "sha256"}
-    return hashlib.sha256(json_bytes(content)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -95,8 +87,7 @@ def write_texts(
         labels={part: division.numbers(part) for part in cache.parts},
         rows={part: [row.row for row in getattr(division, part)] for part in cache.parts},
     )
-    sealed = replace(stored, sha256=hash_of(stored))
-    write_atomically(folder / LABELS, json_bytes(sealed), 0o600)
+    write_atomically(folder / LABELS, sealed(stored), 0o600)
     return _together(cache, stored, folder), tokenizer
 
 
@@ -108,9 +99,7 @@ def open_texts(folder: Path) -> LabelledTexts:
         data = read_regular(folder / LABELS, limit=_MOST_BYTES)
     except OSError as problem:
         raise damaged(folder / LABELS, f"cannot be read: {problem.strerror}") from problem
-    stored = read_object(data, _Stored, str(folder / LABELS))
-    if stored.sha256 != hash_of(stored):
-        raise damaged(folder / LABELS, "does not match its own SHA-256")
+    stored = read_sealed(data, _Stored, str(folder / LABELS))
     return _together(cache, stored, folder)
 
 

@@ -37,6 +37,25 @@ def read_object(data: bytes, shape: type[T], name: str, newest_format: int = 1) 
         raise damaged(path, f"is damaged: {problem}") from problem
 
 
+def sealed(content: object) -> bytes:
+    """An object with a field `sha256` as `json_bytes`, that field being the hash of all others."""
+    return json_bytes(msgspec.to_builtins(content) | {"sha256": _hash_of(content)})
+
+
+def read_sealed(data: bytes, shape: type[T], name: str) -> T:
+    """What `sealed` made, as `read_object`; RunError where it is not that any more."""
+    found = read_object(data, shape, name)
+    # "": of a version that had no such field.
+    if getattr(found, "sha256") not in ("", _hash_of(found)):  # noqa: B009 (T has any fields)
+        raise damaged(Path(name), "does not match its own SHA-256")
+    return found
+
+
+def _hash_of(content: object) -> str:
+    others = {key: value for key, value in msgspec.to_builtins(content).items() if key != "sha256"}
+    return hashlib.sha256(json_bytes(others)).hexdigest()
+
+
 def json_bytes(content: object) -> bytes:
     """UTF-8 JSON with a line break at the end, for files that people may open."""
     return json.dumps(msgspec.to_builtins(content), ensure_ascii=False, indent=1).encode() + b"\n"

@@ -42,7 +42,7 @@ from charlm.text.part_files import (
     verify_part,
 )
 from charlm.text.splits import PARTS, exact_fractions
-from charlm.text.stored import files_sha256, json_bytes, read_object
+from charlm.text.stored import files_sha256, read_sealed, sealed
 from charlm.text.tokenizers.base import (
     Tokenizer,
     TokenizerSettings,
@@ -67,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dtype: str
     direction: Literal["forward", "backward"] = FORWARD  # backward: see text/direction.py
     parts: dict[str, PartEntry]
+    sha256: str = ""  # of all the others
 
     def source_bits(self, part: str) -> float | None:
         """The bits of the text of `part`, where it is whole documents whose bits are known."""
@@ -98,7 +99,7 @@ class TokenCache:
                 f"{folder} holds no token cache: {MANIFEST} is not there.",
                 "Name the text itself, or make the cache again.",
             )
-        manifest = read_object(read_regular(path, limit=_MOST_BYTES), Manifest, str(path))
+        manifest = read_sealed(read_regular(path, limit=_MOST_BYTES), Manifest, str(path))
         dtype = smallest_dtype(manifest.vocabulary_size)
         if dtype.name != manifest.dtype:
             raise damaged(path, f"dtype {manifest.dtype} for {manifest.vocabulary_size} ids")
@@ -204,7 +205,7 @@ def prepare(
                 direction=BACKWARD if direction == BACKWARD else FORWARD,
                 parts=parts,
             )
-            write_atomically(folder / MANIFEST, json_bytes(manifest), 0o600)
+            write_atomically(folder / MANIFEST, sealed(manifest), 0o600)
     except OSError as problem:
         raise MachineError(
             f"The token cache cannot be written in {folder}: {problem.strerror or problem}.",

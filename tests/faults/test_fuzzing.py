@@ -35,6 +35,7 @@ from charlm.runs.export import read_model
 from charlm.runs.metrics import read_metrics
 from charlm.runs.tensors import decode, encode
 from charlm.storage.reading import parse_json, parse_toml
+from charlm.text import stored as stored_json
 from charlm.text.labelled import LabelledRow, read_labelled
 from charlm.text.labelled_splits import Division
 from charlm.text.lines import line_batches
@@ -117,9 +118,9 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         write(labels, raw)
         labelled_cache.open_texts(labels.parent)
 
-    def sealed_labels(tree: Any) -> bytes:
-        """Labels with a right hash, whatever they are."""
-        return as_json(tree | {"sha256": labelled_cache.hash_of(tree)})
+    def sealed_json(tree: Any) -> bytes:
+        """With a right hash, whatever it is."""
+        return as_json(tree | {"sha256": stored_json._hash_of(tree)})
 
     def read_export(raw: bytes) -> None:
         network_of(read_model(write(file, raw))).check()
@@ -224,11 +225,11 @@ def readers(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             RunError,
         ),
         "token cache": Reader(
-            read_cache, near(cache) | near_tree(json.loads(cache)).map(as_json), RunError
+            read_cache, near(cache) | near_tree(json.loads(cache)).map(sealed_json), RunError
         ),
         "labels": Reader(
             read_labels,
-            near(labels_raw) | near_tree(json.loads(labels_raw)).map(sealed_labels),
+            near(labels_raw) | near_tree(json.loads(labels_raw)).map(sealed_json),
             RunError,
         ),
         "words' terms": Reader(

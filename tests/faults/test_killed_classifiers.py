@@ -76,7 +76,7 @@ def never_killed(home):
 # Where, at which call; the steps that language model and classifier go on from.
 KILLS = [
     pytest.param("charlm.text.token_cache:_write", 1, None, None, id="texts are read"),
-    pytest.param("charlm.classifying.labelled_cache:json_bytes", 1, None, None, id="labels"),
+    pytest.param("charlm.classifying.labelled_cache:sealed", 1, None, None, id="labels"),
     pytest.param("charlm.runs.directory:RunDirectory.write_config", 1, None, None, id="config"),
     pytest.param("charlm.runs.directory:RunDirectory.write_config", 2, None, None, id="inner"),
     pytest.param(STEP, 4, 3, None, id="language model"),

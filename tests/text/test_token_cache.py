@@ -260,7 +260,7 @@ def altered(manifest: dict[str, object], path: str, value: object) -> bytes:
     for key in keys:
         place = place[key]  # type: ignore[assignment]
     place[last] = value
-    return json.dumps(manifest).encode()
+    return json.dumps(manifest | {"sha256": ""}).encode()
 
 
 @pytest.mark.parametrize(
@@ -290,10 +290,29 @@ def test_a_hostile_manifest_is_refused(tmp_path: Path, path: str, value: object)
         manifest["parts"]["../train"] = manifest["parts"]["train"]
         for name in ("train.ids", "train.documents"):
             (tmp_path / name).write_bytes((tmp_path / "c" / name).read_bytes())
-        place.write_text(json.dumps(manifest))
+        place.write_text(json.dumps(manifest | {"sha256": ""}))
     else:
         place.write_bytes(altered(manifest, path, value))
     with pytest.raises(RunError):
+        TokenCache.open(tmp_path / "c")
+
+
+def test_a_digit_of_the_manifest_that_flips_is_found(tmp_path: Path) -> None:
+    """One that fits everything else would only make the figures wrong."""
+    small(tmp_path)
+    place = tmp_path / "c" / "manifest.json"
+    raw = place.read_text()
+    place.write_text(raw.replace('"characters": 8', '"characters": 9', 1))
+    with pytest.raises(RunError, match="does not match its own SHA-256"):
+        TokenCache.open(tmp_path / "c")
+
+
+def test_a_manifest_that_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    small(tmp_path)
+    place = tmp_path / "c" / "manifest.json"
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(RunError, match=r"manifest\.json"):
         TokenCache.open(tmp_path / "c")
 
 
@@ -431,7 +450,7 @@ def test_a_cache_from_before_there_were_directions_runs_forward(tmp_path: Path) 
     cache = small(tmp_path)
     place = tmp_path / "c" / "manifest.json"
     manifest = json.loads(place.read_text())
-    del manifest["direction"]
+    del manifest["direction"], manifest["sha256"]
     place.write_text(json.dumps(manifest))
     TokenCache.open(cache.folder).verify("forward")
     place.write_bytes(altered(manifest, "direction", "sideways"))
