@@ -95,15 +95,15 @@ class Audit:
             f"text, in pieces of {d.length} characters or more; of new text of the same kind, "
             f"{d.held_out:.0%} does. The longest copy has {self.longest_copy} characters."
         ]
-        if not self.new_text:
-            said.append(
-                "CAREFUL: the text that was held out is hardly new: so much of it stands in the "
-                "training text that nothing can be told by it. Name another with --held-out FILE."
-            )
-        elif self.copies:
+        if self.copies:
             said.append(
                 "ALARM: the model repeats its training text. Treat what it writes as that text. "
                 "More dropout, an earlier end, a smaller network or more text help."
+            )
+        elif not self.new_text:
+            said.append(
+                "CAREFUL: the text that was held out is hardly new: so much of it stands in the "
+                "training text that nothing can be told by it. Name another with --held-out FILE."
             )
         else:
             said.append("What it writes repeats the training text no more than new text does.")

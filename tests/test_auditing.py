@@ -3,6 +3,7 @@ not; what it is compared with is the text that was held out."""
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from contract.command import call
@@ -83,6 +84,14 @@ def test_what_is_held_out_decides(folder):
     assert "CAREFUL: the text that was held out is hardly new" in found.verdict[1]
     assert not any("no more than new text" in line for line in found.verdict)
     assert any("training text already" in message for message in said)
+
+
+def test_an_alarm_is_told_even_where_new_text_has_set_phrases(folder):
+    """More of it than usual stands in the training text, and of what the model writes much more."""
+    found = api.audit(folder / "by heart", [folder / "little.txt"], settings=QUICK)
+    phrases = replace(found, decisive=replace(found.decisive, held_out=0.08))
+    assert phrases.copies and not phrases.new_text
+    assert any("ALARM: the model repeats" in line for line in phrases.verdict)
 
 
 def test_texts_in_another_encoding_than_the_runs(folder, tmp_path):

@@ -91,10 +91,11 @@ def _begin(
     asked = request.config
     request, sources = checked(request)
     refuse_to_overwrite(request.out, sources)
+    if request.curve is not None:
+        refuse_curve(request.config)
     with at_once(interruption):
         division = divided(request, listener)
     if request.curve is not None:  # before anything is trained
-        refuse_curve(request.config)
         label_counts(request.curve.counts, request.curve.fractions, division)
     if request.force and may_be_replaced(request.out):
         return _replace(asked, request, division, sources, listener, interruption)
