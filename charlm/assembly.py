@@ -33,6 +33,7 @@ from charlm.training import checkpointing, memory
 from charlm.training.averaging import Averages, rule_for
 from charlm.training.batches import StreamBatches
 from charlm.training.budget import Budget
+from charlm.training.decoder_rates import decoder_factors
 from charlm.training.interrupt import Interruption
 from charlm.training.language_modelling import LanguageModelling
 from charlm.training.listener import Listener, Listeners
@@ -138,7 +139,7 @@ class Assembly:
         )
         dense = self.model.dense()
         self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
-            dense, o.lr, r.weight_decay
+            dense, o.lr, r.weight_decay, decoder_factors(self.config.decoder_lr / o.lr)
         )
         if self.model.tables:
             rows = RowAdagrad(self.model.tables, o.ngram_lr / o.lr)

@@ -77,6 +77,15 @@ class Optimisation:
         "adamw"
     )
     lr: Annotated[float, Setting("peak learning rate", above=0, most=1e4, auto=True)] = AUTO
+    decoder_lr: Annotated[
+        float,
+        Setting(
+            "learning rate of the layer onto the vocabulary (tied: of the projection before it)",
+            above=0,
+            most=1e4,
+            auto=True,
+        ),
+    ] = AUTO
     ngram_lr: Annotated[
         float, Setting("learning rate of the vectors of n-grams", above=0, most=1e4, auto=True)
     ] = AUTO
@@ -238,6 +247,12 @@ class Config:
     def ngram_rows(self) -> int:
         """1 where there are no n-grams."""
         return 1 if self.model.ngram_rows == AUTO else self.model.ngram_rows
+
+    @property
+    def decoder_lr(self) -> float:
+        """As all else where it is not resolved: in runs older than the setting."""
+        o = self.optimisation
+        return o.lr if o.decoder_lr == AUTO else o.decoder_lr
 
     @property
     def zoneout(self) -> float:

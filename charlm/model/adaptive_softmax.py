@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from charlm.model.cluster_ranks import cluster_size, ranked
 from charlm.model.initialisation import fill_uniform
 from charlm.model.legal import LegalTokens
-from charlm.model.softmax import Choice
+from charlm.model.softmax import SPREAD, Choice
 
 
 class AdaptiveSoftmax(nn.Module):
@@ -55,10 +55,12 @@ class AdaptiveSoftmax(nn.Module):
         self.ranks = nn.Parameter(ranks, requires_grad=False)  # (V,)
 
     def draw(self, generator: torch.Generator) -> None:
-        """Matrices U(-1/sqrt(n), 1/sqrt(n)) for n inputs, as torch.nn does it; b is 0."""
-        for weight in self.parameters():
-            if weight.dim() == 2:
-                fill_uniform(weight, 1 / math.sqrt(weight.shape[1]), generator)
+        """W U(-a, a), a = SPREAD/sqrt(n) for n inputs, as of `softmax`, and P_k U(-1/sqrt(n),
+        1/sqrt(n)); b is 0."""
+        fill_uniform(self.head.weight, SPREAD / math.sqrt(self.head.in_features), generator)
+        for reduce, weight in self._matrices():
+            fill_uniform(reduce, 1 / math.sqrt(reduce.shape[1]), generator)
+            fill_uniform(weight, SPREAD / math.sqrt(weight.shape[1]), generator)
         self.head.bias.zero_()
 
     @torch.no_grad()

@@ -18,7 +18,7 @@ from charlm.model.dropout import DropoutRates
 from charlm.model.initialisation import fill_uniform
 from charlm.model.legal import LegalTokens
 from charlm.model.ngrams import NgramEmbedding
-from charlm.model.softmax import Choice, Softmax
+from charlm.model.softmax import SPREAD, Choice, Softmax
 from charlm.model.stack import Border, RecurrentStack, StackState
 
 _MANY_TOKENS = 1000  # characters stay below, words and pieces of words do not
@@ -59,6 +59,11 @@ class Architecture:
     def output_size(self) -> int:
         """Hidden units of the last layer."""
         return self.last_hidden_size or self.hidden_size
+
+    @property
+    def small_vectors(self) -> bool:
+        """Whether vectors begin at a tenth of the usual spread."""
+        return self.tie_weights and self.vocabulary_size >= _MANY_TOKENS
 
     def build(self) -> "LanguageModel":
         """The network, its weights not yet drawn."""
@@ -121,7 +126,7 @@ class Encoder(nn.Module):
         # N(0, 1), as torch.nn: Glorot's bound counts the 4H outputs of W_ih, so that gates see
         # next to nothing of smaller inputs (2.07 against 1.96 nats: scripts/LOG.md). Where the
         # same rows decode many words, the rare ones would be large noise (6.34 against 6.15).
-        spread = 0.1 if a.tie_weights and a.vocabulary_size >= _MANY_TOKENS else 1.0
+        spread = 0.1 if a.small_vectors else 1.0
         self.embedding.weight.normal_(0, spread, generator=generator)
         for layer in self.layers:
             layer.initialise(init, generator, cell.initial_bias(layer.hidden_size))
@@ -217,7 +222,9 @@ class LanguageModel(Encoder):
     def _draw(self, init: str, generator: torch.Generator, forget_bias: float | None) -> None:
         super()._draw(init, generator, forget_bias)
         if self.projection is not None:
-            bound = 1 / math.sqrt(self.architecture.output_size)
+            # As W itself; beside vectors of N(0, 1) that would be too much.
+            spread = SPREAD if self.architecture.small_vectors else 1.0
+            bound = spread / math.sqrt(self.architecture.output_size)
             fill_uniform(self.projection.weight, bound, generator)
         self.decoder.draw(generator)
 

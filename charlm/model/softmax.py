@@ -54,6 +54,11 @@ def restricted(
     return legal.logits(products, bias, states[part])
 
 
+# Three times torch.nn's, as what a gated layer puts out is some tenths (scripts/LOG.md, "The layer
+# onto the vocabulary").
+SPREAD = 3.0
+
+
 class Softmax(Protocol):
     """A layer onto the vocabulary. x: (..., H), or (..., E) where `shared` is decoded with."""
 
@@ -87,9 +92,9 @@ class FullSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
 
     def draw(self, generator: torch.Generator) -> None:
-        """U(-1/sqrt(H), 1/sqrt(H)), as torch.nn does it; b is 0."""
+        """U(-a, a), a = SPREAD/sqrt(H); b is 0."""
         if self.weight is not None:
-            fill_uniform(self.weight, 1 / math.sqrt(self.weight.shape[1]), generator)
+            fill_uniform(self.weight, SPREAD / math.sqrt(self.weight.shape[1]), generator)
         self.bias.zero_()
 
     def choices(

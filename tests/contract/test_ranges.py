@@ -38,6 +38,7 @@ NUMBERS = {
         "--save-every": ("a number", True), "--ngram-order": ("a whole number", False),
         "--softmax-sample": ("a whole number", False),
         "--ngram-rows": ("a whole number", False), "--ngram-lr": ("a number", False),
+        "--decoder-lr": ("a number", False),
     },
     "generate": {
         "--length": ("a whole number", True), "--num-samples": ("a whole number", False),
@@ -177,6 +178,7 @@ def test_unknown_word_is_answered_with_the_nearest(
         ("--layers", "1", "--hidden-size", "8", "--last-hidden-size", "6"),
         ("--ngram-order", "1", "--ngram-rows", "64"),
         ("--ngram-order", "1", "--ngram-lr", "0.1"),
+        ("--tie-weights", "--embedding-size", "9", "--hidden-size", "9", "--decoder-lr", "0.1"),
         ("--ngram-rows", "48"),
         ("--cutoffs", "200,250"),
         ("--softmax", "adaptive", "--tie-weights"),

@@ -83,10 +83,11 @@ def test_only_the_forget_gate_starts_biased():
         assert not layer.bias_hh.any()
 
 
-def test_the_decoder_starts_small_and_without_bias():
+def test_the_decoder_starts_at_three_times_the_usual_spread_and_without_bias():
     model = model_of()
     assert not model.decoder.bias.any()
-    assert float(model.decoder.weight.detach().abs().max()) <= 1 / math.sqrt(H)
+    bound = 3 / math.sqrt(H)
+    assert 0.99 * bound < float(model.decoder.weight.detach().abs().max()) <= bound
 
 
 @pytest.mark.parametrize("tie", [False, True])
@@ -108,3 +109,14 @@ def test_initialisations_differ_in_the_recurrent_weights_only():
     assert not torch.equal(one["layers.0.weight_hh"], two["layers.0.weight_hh"])
     assert torch.equal(one["embedding.weight"], two["embedding.weight"])
     assert torch.equal(one["layers.0.weight_ih"], two["layers.0.weight_ih"])
+
+
+@pytest.mark.parametrize(("vocabulary", "spread"), [(30, 1), (1000, 3)])
+def test_the_projection_to_tied_vectors_starts_as_they_need_it(vocabulary, spread):
+    """Vectors of N(0, 1), or of N(0, 0.1) where there are many."""
+    model = Architecture(vocabulary, "lstm", 1, 48, 40, True).build()
+    model.initialise("orthogonal", Draws(1, 0))
+    bound = spread / math.sqrt(48)
+    assert 0.99 * bound < float(model.projection.weight.detach().abs().max()) <= bound
+    deviation = float(model.embedding.weight.detach().std())
+    assert deviation == pytest.approx(1.0 if spread == 1 else 0.1, rel=0.1)
