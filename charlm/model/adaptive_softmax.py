@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from charlm.model.cluster_ranks import cluster_size, ranked
 from charlm.model.initialisation import fill_uniform
 from charlm.model.legal import LegalTokens
-from charlm.model.softmax import SPREAD, Choice
+from charlm.model.softmax import Choice
 
 
 class AdaptiveSoftmax(nn.Module):
@@ -54,13 +54,13 @@ class AdaptiveSoftmax(nn.Module):
         ranks = torch.arange(vocabulary_size, dtype=torch.float32)
         self.ranks = nn.Parameter(ranks, requires_grad=False)  # (V,)
 
-    def draw(self, generator: torch.Generator) -> None:
-        """W U(-a, a), a = SPREAD/sqrt(n) for n inputs, as of `softmax`, and P_k U(-1/sqrt(n),
+    def draw(self, generator: torch.Generator, spread: float) -> None:
+        """W U(-a, a), a = spread/sqrt(n) for n inputs, as of `softmax`, and P_k U(-1/sqrt(n),
         1/sqrt(n)); b is 0."""
-        fill_uniform(self.head.weight, SPREAD / math.sqrt(self.head.in_features), generator)
+        fill_uniform(self.head.weight, spread / math.sqrt(self.head.in_features), generator)
         for reduce, weight in self._matrices():
             fill_uniform(reduce, 1 / math.sqrt(reduce.shape[1]), generator)
-            fill_uniform(weight, SPREAD / math.sqrt(weight.shape[1]), generator)
+            fill_uniform(weight, spread / math.sqrt(weight.shape[1]), generator)
         self.head.bias.zero_()
 
     @torch.no_grad()

@@ -18,9 +18,12 @@ from charlm.model.dropout import DropoutRates
 from charlm.model.initialisation import fill_uniform
 from charlm.model.legal import LegalTokens
 from charlm.model.ngrams import NgramEmbedding
-from charlm.model.softmax import SPREAD, Choice, Softmax
+from charlm.model.softmax import Choice, Softmax
 from charlm.model.stack import Border, RecurrentStack, StackState
 
+# Of the weights that give logits, in units of torch.nn's: what a gated layer puts out is some
+# tenths (scripts/LOG.md, "The layer onto the vocabulary").
+_GATED_SPREAD = 3.0
 _MANY_TOKENS = 1000  # characters stay below, words and pieces of words do not
 
 
@@ -221,12 +224,13 @@ class LanguageModel(Encoder):
 
     def _draw(self, init: str, generator: torch.Generator, forget_bias: float | None) -> None:
         super()._draw(init, generator, forget_bias)
+        spread = _GATED_SPREAD if self.layers.cell.gated else 1.0
         if self.projection is not None:
             # As W itself; beside vectors of N(0, 1) that would be too much.
-            spread = SPREAD if self.architecture.small_vectors else 1.0
-            bound = spread / math.sqrt(self.architecture.output_size)
+            width = spread if self.architecture.small_vectors else 1.0
+            bound = width / math.sqrt(self.architecture.output_size)
             fill_uniform(self.projection.weight, bound, generator)
-        self.decoder.draw(generator)
+        self.decoder.draw(generator, spread)
 
     def choices(
         self, outputs: Tensor, targets: Tensor, legal: LegalTokens, states: np.ndarray

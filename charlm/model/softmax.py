@@ -54,16 +54,11 @@ def restricted(
     return legal.logits(products, bias, states[part])
 
 
-# Three times torch.nn's, as what a gated layer puts out is some tenths (scripts/LOG.md, "The layer
-# onto the vocabulary").
-SPREAD = 3.0
-
-
 class Softmax(Protocol):
     """A layer onto the vocabulary. x: (..., H), or (..., E) where `shared` is decoded with."""
 
-    def draw(self, generator: torch.Generator) -> None:
-        """Its first weights."""
+    def draw(self, generator: torch.Generator, spread: float) -> None:
+        """Its first weights; spread: of those that give logits, 1 as torch.nn has it."""
         ...
 
     def choices(
@@ -91,10 +86,10 @@ class FullSoftmax(nn.Module):
             self.weight = nn.Parameter(torch.empty(vocabulary_size, input_size))
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
 
-    def draw(self, generator: torch.Generator) -> None:
-        """U(-a, a), a = SPREAD/sqrt(H); b is 0."""
+    def draw(self, generator: torch.Generator, spread: float) -> None:
+        """U(-a, a), a = spread/sqrt(H); b is 0."""
         if self.weight is not None:
-            fill_uniform(self.weight, SPREAD / math.sqrt(self.weight.shape[1]), generator)
+            fill_uniform(self.weight, spread / math.sqrt(self.weight.shape[1]), generator)
         self.bias.zero_()
 
     def choices(

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from charlm.config import Config
+from charlm.model.cells.base import make_cell
 from charlm.settings import AUTO
 
 # The last seven characters mostly tell which word it is; words and pieces are known already.
 _LONGEST = {"char": 7, "byte": 7}
-_GATED = ("lstm", "gru", "gru-cho")
 # What follows an n-gram that occurs once is learned by heart, more with each pass. Passes times the
 # share of such n-grams may come to this: 1.9 over Tiny Shakespeare, where 0.27 of those of seven
 # letters occur once; shorter ones did not pay where those lost (scripts/LOG.md, "How often").
@@ -34,7 +34,7 @@ def ngram_choices(
     """
     m, kind = config.model, config.tokenizer.tokenizer
     longest = _LONGEST.get(kind, 1)
-    if m.cell not in _GATED:
+    if not make_cell(m.cell).gated:
         order, why = 1, "a plain network shows what it can do alone"
     else:
         order, why = longest, f"of {kind} tokens" if longest > 1 else "tokens are long already"

@@ -255,7 +255,7 @@ class _Resolution:
         lr, reason = self._usual_rate()
         self._set("optimisation.lr", float(f"{lr:.2g}"), reason)
         if not decodes_with_embedding(self.config.model):
-            lr, reason = decoder_rate(o.optimizer, self.config.optimisation.lr)
+            lr, reason = decoder_rate(o.optimizer, self.config.optimisation.lr, self._cell())
             self._set("optimisation.decoder_lr", float(f"{lr:.2g}"), reason)
         averaged = o.optimizer == "nt-asgd"
         reason = "the average takes the place of a fall" if averaged else "to the end of the budget"

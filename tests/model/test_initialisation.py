@@ -111,6 +111,12 @@ def test_initialisations_differ_in_the_recurrent_weights_only():
     assert torch.equal(one["layers.0.weight_ih"], two["layers.0.weight_ih"])
 
 
+def test_the_decoder_of_a_plain_network_starts_as_usual():
+    model = Architecture(30, "rnn", 1, 48, 40, False).build().initialise("default", Draws(1, 0))
+    bound = 1 / math.sqrt(48)
+    assert 0.99 * bound < float(model.decoder.weight.detach().abs().max()) <= bound
+
+
 @pytest.mark.parametrize(("vocabulary", "spread"), [(30, 1), (1000, 3)])
 def test_the_projection_to_tied_vectors_starts_as_they_need_it(vocabulary, spread):
     """Vectors of N(0, 1), or of N(0, 0.1) where there are many."""

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 import charlm
+from charlm.model.cells.base import make_cell
 from charlm.model.language_model import Architecture
 from charlm.runs.export import read_model
 from charlm.training.decoder_rates import FACTOR, decoder_factors, decoder_rate
 
 
 def test_adam_takes_larger_steps_there_and_plain_descent_does_not():
-    assert decoder_rate("adamw", 0.02)[0] == pytest.approx(FACTOR * 0.02)
-    assert decoder_rate("sgd", 8.0)[0] == 8.0
+    assert decoder_rate("adamw", 0.02, make_cell("gru"))[0] == pytest.approx(FACTOR * 0.02)
+    assert decoder_rate("sgd", 8.0, make_cell("gru"))[0] == 8.0
+    assert decoder_rate("adamw", 0.02, make_cell("rnn"))[0] == 0.02
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ class Cell(ABC):
     state_names: tuple[str, ...]
     memory: ClassVar[str] = "h"  # the part of the state that holds what is remembered
     recurrent: ClassVar[bool] = True  # whether products read the state: there are W_hh and b_hh
+    gated: ClassVar[bool] = False  # whether gates keep what it puts out at some tenths
     options: ClassVar[tuple[str, ...]] = ()  # settings of `config.Model` that it alone takes
 
     def initial_bias(self, hidden_size: int) -> np.ndarray:

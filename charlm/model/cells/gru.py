@@ -17,6 +17,7 @@ class GRU(Cell):
     """
 
     name = "gru"
+    gated = True
     gates = 3
     gate_names = ("r", "z", "n")
     state_names = ("h",)

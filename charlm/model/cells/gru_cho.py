@@ -18,6 +18,7 @@ class ChoGRU(Cell):
     """
 
     name = "gru-cho"
+    gated = True
     gates = 3
     gate_names = ("r", "z", "n")
     state_names = ("h",)

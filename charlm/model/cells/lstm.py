@@ -20,6 +20,7 @@ class LSTM(Cell):
     """
 
     name = "lstm"
+    gated = True
     gates = 4
     gate_names = ("i", "f", "g", "o")
     state_names = ("h", "c")
