@@ -139,7 +139,7 @@ class Assembly:
         )
         dense = self.model.dense()
         self.optimizer = registry.resolve(registry.OPTIMIZERS, o.optimizer)(
-            dense, o.lr, r.weight_decay, decoder_factors(self.config.decoder_lr / o.lr)
+            dense, o.lr, r.weight_decay, decoder_factors(self.config.decoder_lr_factor)
         )
         if self.model.tables:
             rows = RowAdagrad(self.model.tables, o.ngram_lr / o.lr)

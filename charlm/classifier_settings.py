@@ -20,7 +20,8 @@ UNUSED = (
     "corpus.corpus", "corpus.canaries", "regularisation.activation_penalty",
     "regularisation.temporal_activation_penalty", "regularisation.reset_probability",
     "optimisation.variable_bptt", "optimisation.ngram_lr", "model.ngram_order", "model.ngram_rows",
-    "optimisation.decoder_lr", "optimisation.softmax_sample", "model.softmax", "model.cutoffs",
+    "optimisation.decoder_lr_factor", "optimisation.softmax_sample", "model.softmax",
+    "model.cutoffs",
     "budget.tensorboard",
 )  # fmt: skip
 

@@ -77,12 +77,12 @@ class Optimisation:
         "adamw"
     )
     lr: Annotated[float, Setting("peak learning rate", above=0, most=1e4, auto=True)] = AUTO
-    decoder_lr: Annotated[
+    decoder_lr_factor: Annotated[
         float,
         Setting(
-            "learning rate of the layer onto the vocabulary (tied: of the projection before it)",
+            "the layer onto the vocabulary (tied: the projection before it) learns at X times --lr",
             above=0,
-            most=1e4,
+            most=1000,
             auto=True,
         ),
     ] = AUTO
@@ -249,10 +249,10 @@ class Config:
         return 1 if self.model.ngram_rows == AUTO else self.model.ngram_rows
 
     @property
-    def decoder_lr(self) -> float:
-        """As all else where it is not resolved: in runs older than the setting."""
-        o = self.optimisation
-        return o.lr if o.decoder_lr == AUTO else o.decoder_lr
+    def decoder_lr_factor(self) -> float:
+        """1 where it is not resolved, as in runs older than the setting."""
+        factor = self.optimisation.decoder_lr_factor
+        return 1.0 if factor == AUTO else factor
 
     @property
     def zoneout(self) -> float:

@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 from charlm import registry
 from charlm.config import SETTINGS, Config
-from charlm.config_model import Model
 from charlm.settings import AUTO
 
 OWN_WARM_UP = ("one-cycle", "stlr")  # schedules that begin low
@@ -41,11 +40,6 @@ def contradictions(config: Config) -> list[str]:
     found += _unused_by_cell(config)
     found += _of_ngrams(config)
     found += of_softmax(config)
-    if config.optimisation.decoder_lr != AUTO and decodes_with_embedding(config.model):
-        found.append(
-            "--decoder-lr is given, and --tie-weights with an --embedding-size as large as the "
-            "(last) --hidden-size has no matrix that it could be of: the embedding learns at --lr"
-        )
     if reg.temporal_dropout == 0:
         for name, usual in USUAL.items():
             if getattr(reg, name) not in (AUTO, usual):
@@ -156,12 +150,6 @@ def of_softmax(config: Config, resolved: bool = False) -> list[str]:
     if resolved and m.cutoffs == AUTO:
         found.append("--cutoffs is auto; needed: rising whole numbers, chosen")
     return found
-
-
-def decodes_with_embedding(model: Model) -> bool:
-    """Whether there is nothing between the last layer and the embedding that it is decoded with."""
-    last = model.hidden_size if model.last_hidden_size == AUTO else model.last_hidden_size
-    return model.tie_weights is True and last != AUTO and model.embedding_size == last
 
 
 def without_validation(config: Config) -> bool:

@@ -27,6 +27,7 @@ from charlm.text.repetition import seen_once
 from charlm.text.token_cache import TokenCache, prepare
 from charlm.text.tokenizers.base import Tokenizer, TokenizerSettings
 from charlm.training import precision, sizing
+from charlm.training.decoder_rates import decodes_with_embedding
 from charlm.training.listener import Listener
 from charlm.training.loss import CHUNK_LOGITS, FEWEST_PLACES
 from charlm.training.pace import Pace
@@ -172,6 +173,7 @@ def resolve(config: Config, cache: TokenCache, tokenizer: Tokenizer) -> Plan:
     )
     resolved, choices = sizing.resolve(config, facts)
     _check_clusters(resolved, facts.unusual)
+    _check_decoder(resolved)
     return Plan(resolved, choices, architecture_of(resolved, tokenizer), facts.train_tokens)
 
 
@@ -182,6 +184,17 @@ def _check_clusters(config: Config, needed: int) -> None:
             f"--cutoffs {config.model.cutoffs}: {needed} tokens stand in other places than most "
             "(bytes and markers), and they must come before the first cluster",
             f"Begin with {needed} or more.",
+        )
+
+
+def _check_decoder(resolved: Config) -> None:
+    """UsageError where a rate is asked for of a layer that has no weights of its own."""
+    factor = resolved.optimisation.decoder_lr_factor
+    if factor != 1 and decodes_with_embedding(resolved.model):
+        raise UsageError(
+            f"--decoder-lr-factor is {factor:g}, and --tie-weights with an embedding of the last "
+            f"layer's size, {resolved.model.embedding_size}, leaves no matrix that it could be of",
+            "Leave it out, or give another --embedding-size.",
         )
 
 

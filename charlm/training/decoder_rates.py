@@ -9,25 +9,37 @@ give, and may go faster. What plain layers put out is larger, and they lose by i
 
 from collections.abc import Callable
 
+from charlm.config_model import Model
 from charlm.model.cells.base import Cell
+from charlm.settings import AUTO
 from charlm.training.usual_rates import BY_GRADIENT_ALONE
 
-FACTOR = 3.0
+FASTER = 3.0
 
 
-def decoder_rate(optimizer: str, lr: float, cell: Cell) -> tuple[float, str]:
-    """The peak rate of its matrices beside `lr`, and the reason."""
-    if optimizer in BY_GRADIENT_ALONE or not cell.gated:
-        return lr, "as all else"
-    return FACTOR * lr, "what a gated layer puts out is small"
+def usual_factor(optimizer: str, model: Model, cell: Cell) -> tuple[float, str]:
+    """That of a network of these sizes, and the reason."""
+    if decodes_with_embedding(model):
+        return 1.0, "it is the embedding"
+    if optimizer in BY_GRADIENT_ALONE:
+        return 1.0, "the gradient alone says how far"
+    if not cell.gated:
+        return 1.0, "what a plain layer puts out is large"
+    return FASTER, "what a gated layer puts out is small"
 
 
-def decoder_factors(ratio: float) -> Callable[[str], float]:
-    """The factor of each weight by its name, where those matrices learn at `ratio` of --lr. Tied,
-    W is the embedding, and it is P alone."""
+def decodes_with_embedding(model: Model) -> bool:
+    """Whether W is the embedding, of the last layer's size, with no projection before it."""
+    last = model.hidden_size if model.last_hidden_size == AUTO else model.last_hidden_size
+    return bool(model.tie_weights and model.embedding_size == last)
 
-    def factor(name: str) -> float:
+
+def decoder_factors(factor: float) -> Callable[[str], float]:
+    """Of each weight by its name, where the layer's matrices have `factor`. Tied, W is the
+    embedding, and it is P alone."""
+
+    def of(name: str) -> float:
         there = name.startswith(("decoder.", "projection."))
-        return ratio if there and name.endswith(".weight") else 1.0
+        return factor if there and name.endswith(".weight") else 1.0
 
-    return factor
+    return of

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from charlm.config import Config
-from charlm.contradictions import OWN_WARM_UP, decodes_with_embedding, without_validation
+from charlm.contradictions import OWN_WARM_UP, without_validation
 from charlm.errors import DataError
 from charlm.model.cells.base import Cell, make_cell
 from charlm.settings import AUTO
 from charlm.training import widths
 from charlm.training.batch_sizing import batch_choices, fit_to_text, supposed_streams
-from charlm.training.decoder_rates import decoder_rate
+from charlm.training.decoder_rates import usual_factor
 from charlm.training.ngram_sizing import ngram_choices
 from charlm.training.pace import operations
 from charlm.training.planned_steps import evaluation_times, last_step
@@ -254,9 +254,8 @@ class _Resolution:
         o = self.config.optimisation
         lr, reason = self._usual_rate()
         self._set("optimisation.lr", float(f"{lr:.2g}"), reason)
-        if not decodes_with_embedding(self.config.model):
-            lr, reason = decoder_rate(o.optimizer, self.config.optimisation.lr, self._cell())
-            self._set("optimisation.decoder_lr", float(f"{lr:.2g}"), reason)
+        chosen = usual_factor(o.optimizer, self.config.model, self._cell())
+        self._set("optimisation.decoder_lr_factor", *chosen)
         averaged = o.optimizer == "nt-asgd"
         reason = "the average takes the place of a fall" if averaged else "to the end of the budget"
         self._set("optimisation.schedule", "constant" if averaged else "cosine", reason)

@@ -230,7 +230,7 @@ def test_few_texts_and_many_classes(tmp_path):
 UNUSED = {
     "activation_penalty": 1.0, "temporal_activation_penalty": 1.0, "reset_probability": 0.1,
     "variable_bptt": True, "ngram_order": 3, "ngram_rows": 1024, "ngram_lr": 0.1,
-    "decoder_lr": 0.1,
+    "decoder_lr_factor": 2.0,
     "softmax_sample": 100, "softmax": "adaptive", "tensorboard": True, "corpus": "memory",
     "canaries": 1,
 }  # fmt: skip

@@ -181,7 +181,7 @@ def test_dry_run_shows_everything_resolved_and_makes_nothing(
     left = {name for section in config.values() for name, v in section.items() if v == "auto"}
     assert left <= {
         "vocab_size", "min_count", "word_split", "word_oov", "kernel", "nonlinearity",
-        "context", "cutoffs", "ngram_lr", "last_hidden_size", "decoder_lr",
+        "context", "cutoffs", "ngram_lr", "last_hidden_size",
     }, "auto stands only where its meaning is fixed"  # fmt: skip
     assert "parameters" in done.err and "MiB" in done.err
     assert "tokens to train on" in done.err

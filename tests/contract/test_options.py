@@ -70,7 +70,7 @@ _ADAPTING = (
 MORE = {
     "train": "-o --corpus --errors --no-lowercase --temporal-dropout-mask --last-hidden-size "
     "--forget-bias --context --bias --no-bias --variable-bptt --no-variable-bptt --tensorboard "
-    "--ngram-order --ngram-rows --ngram-lr --decoder-lr --canaries --softmax --cutoffs "
+    "--ngram-order --ngram-rows --ngram-lr --decoder-lr-factor --canaries --softmax --cutoffs "
     "--softmax-sample "
     "--no-tensorboard",
     "generate": f"--no-greedy --encoding --errors --precision --dynamic --cache {_ADAPTING}",
@@ -184,7 +184,7 @@ DEFAULTS = {
              "--threads", "--device", "--minutes", "--eval-every", "--report-every",
              "--last-hidden-size", "--nonlinearity", "--context",
              "--forget-bias", "--embedding-dropout",
-             "--ngram-order", "--ngram-rows", "--ngram-lr", "--decoder-lr", "--cutoffs",
+             "--ngram-order", "--ngram-rows", "--ngram-lr", "--decoder-lr-factor", "--cutoffs",
              "--softmax-sample"),
             "auto",
         ),

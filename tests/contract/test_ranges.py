@@ -38,7 +38,7 @@ NUMBERS = {
         "--save-every": ("a number", True), "--ngram-order": ("a whole number", False),
         "--softmax-sample": ("a whole number", False),
         "--ngram-rows": ("a whole number", False), "--ngram-lr": ("a number", False),
-        "--decoder-lr": ("a number", False),
+        "--decoder-lr-factor": ("a number", False),
     },
     "generate": {
         "--length": ("a whole number", True), "--num-samples": ("a whole number", False),
@@ -70,7 +70,8 @@ TOO_MUCH = {
         ),
         "--ema": "1",
         "--reset-probability": "1.001", "--hidden-size": "1000000000", "--layers": "65",
-        "--softmax-sample": "2147483649", "--ngram-order": "33", "--ngram-rows": "134217728",
+        "--softmax-sample": "2147483649", "--decoder-lr-factor": "1001",
+        "--ngram-order": "33", "--ngram-rows": "134217728",
     },
     "evaluate": {
         "--dynamic-decay": "1.001", "--dynamic-segment": "10001", "--cache-weight": "1",
@@ -178,7 +179,7 @@ def test_unknown_word_is_answered_with_the_nearest(
         ("--layers", "1", "--hidden-size", "8", "--last-hidden-size", "6"),
         ("--ngram-order", "1", "--ngram-rows", "64"),
         ("--ngram-order", "1", "--ngram-lr", "0.1"),
-        ("--tie-weights", "--embedding-size", "9", "--hidden-size", "9", "--decoder-lr", "0.1"),
+        ("--tie-weights", "--decoder-lr-factor", "2"),
         ("--ngram-rows", "48"),
         ("--cutoffs", "200,250"),
         ("--softmax", "adaptive", "--tie-weights"),

@@ -166,7 +166,7 @@ ROWS = [
     Row("--ngram-order", "1", "2", summary("parameters"), more),
     Row("--ngram-rows", "32", "64", summary("parameters"),
         lambda base, other: other - base == 32 * 12, also={"--ngram-order": "3"}),
-    Row("--decoder-lr", None, "0.5", weights),
+    Row("--decoder-lr-factor", None, "0.5", weights),
     Row("--ngram-lr", None, "0.5", weights, also={"--ngram-order": "3"}),
     # Of 281 tokens; the 256 bytes must stand in the head.
     Row("--softmax", "full", "adaptive", summary("parameters")),

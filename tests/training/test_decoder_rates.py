@@ -1,19 +1,29 @@
 """The layer onto the vocabulary learns at a rate of its own, and nothing else does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import charlm
+from charlm.config_model import Model
 from charlm.model.cells.base import make_cell
 from charlm.model.language_model import Architecture
 from charlm.runs.export import read_model
-from charlm.training.decoder_rates import FACTOR, decoder_factors, decoder_rate
+from charlm.training.decoder_rates import FASTER, decoder_factors, usual_factor
 
 
 def test_adam_takes_larger_steps_there_and_plain_descent_does_not():
-    assert decoder_rate("adamw", 0.02, make_cell("gru"))[0] == pytest.approx(FACTOR * 0.02)
-    assert decoder_rate("sgd", 8.0, make_cell("gru"))[0] == 8.0
-    assert decoder_rate("adamw", 0.02, make_cell("rnn"))[0] == 0.02
+    untied = Model(tie_weights=False, hidden_size=6, embedding_size=6)
+    for optimizer, name, model, wanted in (
+        ("adamw", "gru", untied, FASTER),
+        ("sgd", "gru", untied, 1.0),
+        ("adamw", "rnn", untied, 1.0),
+        ("adamw", "gru", replace(untied, tie_weights=True), 1.0),
+        ("adamw", "gru", replace(untied, tie_weights=True, embedding_size=5), FASTER),
+        ("adamw", "gru", replace(untied, tie_weights=True, last_hidden_size=5), FASTER),
+    ):
+        assert usual_factor(optimizer, model, make_cell(name))[0] == wanted
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,13 @@ def test_the_first_step_is_as_long_as_it_should_be(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("a line of some letters\nanother one, and more of them\n" * 40)
     size = {"layers": 1, "hidden_size": 8, "embedding_size": 4, "ngram_order": 1, "threads": 1}
-    rates = {"lr": 1e-3, "decoder_lr": 1e-2, "warmup_steps": 0, "weight_decay": 0.0, "dropout": 0.0}
+    rates = {
+        "lr": 1e-3,
+        "decoder_lr_factor": 10.0,
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "dropout": 0.0,
+    }
     weights = []
     for steps in (1, 2):
         charlm.train(

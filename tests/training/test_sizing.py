@@ -15,7 +15,7 @@ from charlm.training.sizing import MINIMUM_TOKENS, Facts, resolve
 # What means something while a run goes on, too: the library's kernel, evaluation by the clock.
 MAY_STAY_AUTO = {
     "tokenizer.vocab_size", "tokenizer.min_count", "tokenizer.word_split", "tokenizer.word_oov",
-    "optimisation.kernel", "optimisation.ngram_lr", "optimisation.decoder_lr", "budget.eval_every",
+    "optimisation.kernel", "optimisation.ngram_lr", "budget.eval_every",
     "model.nonlinearity", "model.context", "model.cutoffs", "model.last_hidden_size",
 }  # fmt: skip
 
