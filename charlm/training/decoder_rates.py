@@ -21,6 +21,8 @@ def usual_factor(optimizer: str, model: Model, cell: Cell) -> tuple[float, str]:
     """That of a network of these sizes, and the reason."""
     if decodes_with_embedding(model):
         return 1.0, "it is the embedding"
+    if model.init_from is not None:
+        return 1.0, "weights that have begun"
     if optimizer in BY_GRADIENT_ALONE:
         return 1.0, "the gradient alone says how far"
     if not cell.gated:

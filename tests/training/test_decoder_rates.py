@@ -19,6 +19,7 @@ def test_adam_takes_larger_steps_there_and_plain_descent_does_not():
         ("adamw", "gru", untied, FASTER),
         ("sgd", "gru", untied, 1.0),
         ("adamw", "rnn", untied, 1.0),
+        ("adamw", "gru", replace(untied, init_from="RUN"), 1.0),
         ("adamw", "gru", replace(untied, tie_weights=True), 1.0),
         ("adamw", "gru", replace(untied, tie_weights=True, embedding_size=5), FASTER),
         ("adamw", "gru", replace(untied, tie_weights=True, last_hidden_size=5), FASTER),
