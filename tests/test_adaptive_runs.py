@@ -63,7 +63,7 @@ def test_a_temperature_is_of_the_whole_distribution(run, tiny_text):
     found = TargetNats(model, tokenizer.grammar, 0.5)(outputs, ids[1:, None], states)
     free = states == 0  # where the floors, which are not tempered, are small
     assert free.mean() > 0.8
-    np.testing.assert_allclose(found[free], wanted[free], rtol=5e-3)
+    np.testing.assert_allclose(found[free], wanted[free], rtol=5e-3, atol=5e-5)
 
 
 def test_dynamic_evaluation_and_the_cache(run, tiny_text):

@@ -72,7 +72,8 @@ def test_what_stands_before_a_stop_text_is_left_out(how: list[str], backward_run
 
 def test_nats_are_those_that_score_charges(backward_run: Path, tmp_path: Path) -> None:
     """`score` reads a line from its end too: text and prompt together, the prompt's cost apart."""
-    (found,) = objects(backward_run, "--length", "12", "--stop", "\n", "--seed", "2", "--no-echo")
+    how = ["--length", "12", "--stop", "\n", "--seed", "2", "--no-echo", "--precision", "fp32"]
+    (found,) = objects(backward_run, *how)
     file = tmp_path / "line"
     file.write_text(found["text"], "utf-8")
     done = call("score", backward_run, file, "--json")

@@ -204,10 +204,14 @@ def test_adapting_figures_stand_beside_the_static_ones(tiny_run: Path, text: Pat
         assert list(found[way]) == KEYS.split()
         for key in ("tokens", "characters", "bytes", "words"):
             assert found[way][key] == static[key]
-        # The same words in other orders, again and again: there is something to adapt to.
-        assert found[way]["nats_per_token"] < static["nats_per_token"]
         alone = evaluate(tiny_run, text, f"--{way}")
         assert alone == {**static, way: found[way]}
+    # The same words in other orders, again and again: there is something to learn. A cache costs
+    # its share of each probability at most.
+    change = {
+        w: found[w]["nats_per_token"] - static["nats_per_token"] for w in ("dynamic", "cache")
+    }
+    assert change["dynamic"] < 0 and 0 < abs(change["cache"]) < -math.log(1 - 0.1)
     done = call("evaluate", tiny_run, text, "--dynamic", "--cache")
     rows = dict(line.split("\t") for line in done.out.splitlines())
     for way in ("dynamic", "cache"):
@@ -333,7 +337,8 @@ def test_counts_of_the_training_text_stand_beside_the_static_figures(
 
 
 def test_what_adapts_to_lines_has_counts_beside_it_too(tiny_run: Path, text: Path) -> None:
-    """In each form of the output, and in sum what `evaluate` finds."""
+    """In each form of the output, and in sum what `evaluate` finds: of dynamic evaluation about
+    that, as its segments end where a line does."""
     ways = ("dynamic", "cache")
     options = [*(f"--{way}" for way in ways), "--counts", "--carry-state"]
     found = score(tiny_run, text, *options)
@@ -341,7 +346,8 @@ def test_what_adapts_to_lines_has_counts_beside_it_too(tiny_run: Path, text: Pat
     for way in ways:
         bits = sum(line[way]["counts"]["bits"] for line in found)
         nats = whole[way]["counts"]["nats_per_token"] * whole["tokens"]
-        assert bits == pytest.approx(nats / math.log(2), rel=1e-5)
+        exact = {"dynamic": 1e-3, "cache": 1e-5}[way]
+        assert bits == pytest.approx(nats / math.log(2), rel=exact)
     done = call("score", tiny_run, text, *options)
     for row, line in zip(done.out.split("\n"), found, strict=False):
         bits, _, _, *beside, shown = row.split("\t", 8)
