@@ -109,10 +109,9 @@ def test_awd_lstm_is_evaluated_once_a_pass(tiny_text: Path) -> None:
     windows = VariableLengths(2_088_628 // o.batch_size, o.bptt, o.seed).count
     assert config.budget.eval_every == pytest.approx(windows, rel=0.01)
     # Nothing that its paper does not have.
-    planned_model = planned(tiny_text, "--preset", "awd-lstm", "--batch-size", "2")["config"][
-        "model"
-    ]
-    assert (planned_model["forget_bias"], planned_model["ngram_order"]) == (0, 1)
+    resolved = planned(tiny_text, "--preset", "awd-lstm", "--batch-size", "2")["config"]
+    assert (resolved["model"]["forget_bias"], resolved["model"]["ngram_order"]) == (0, 1)
+    assert resolved["optimisation"]["decoder_lr_factor"] == 1
 
 
 def test_unknown_preset(preset: str) -> None:
